@@ -1,0 +1,1 @@
+//! What makes a firmware model a USB device: endpoint zero, queues, the bus, the USB/IP server.

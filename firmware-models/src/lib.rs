@@ -1,0 +1,1 @@
+//! The emulated devices of usbwright.

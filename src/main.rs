@@ -1,0 +1,2 @@
+//! The `usbwright` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The vocabulary of USB and USB/IP: descriptors, transfers, the Port seam, messages.
