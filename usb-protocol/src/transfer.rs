@@ -1,0 +1,187 @@
+//! Transfers, which a host sends to a device, and the completions that end them.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{EndpointAddress, Setup};
+
+/// Names a transfer between [`Port::submit`](crate::Port::submit) and its completion; the submitter picks it, and no two
+/// outstanding transfers of a port share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransferId(pub u64);
+
+/// One transfer, as a host submits it.
+#[derive(Clone, Debug)]
+#[doc(alias = "URB")]
+pub struct Transfer {
+    /// The submitter's name for it.
+    pub id: TransferId,
+    /// The endpoint; [`EndpointAddress::CONTROL`] for a control transfer.
+    pub endpoint: EndpointAddress,
+    /// What to move.
+    pub kind: TransferKind,
+}
+
+/// What a transfer moves.
+#[derive(Clone, Debug)]
+pub enum TransferKind {
+    /// A control transfer on endpoint zero.
+    Control {
+        /// Its setup packet.
+        setup: Setup,
+        /// The data stage, where it goes OUT.
+        data: Bytes,
+        /// How many bytes of an IN data stage the host has room for; never more than `setup.length` are sent.
+        room: u32,
+    },
+    /// A bulk or interrupt transfer from the device.
+    In {
+        /// The most that the host takes, in bytes.
+        length: u32,
+    },
+    /// A bulk or interrupt transfer to the device.
+    Out {
+        /// The payload.
+        data: Bytes,
+        /// End with a zero-length packet where the payload is a multiple of the packet size.
+        #[doc(alias = "URB_ZERO_PACKET")]
+        zero_packet: bool,
+    },
+    /// An isochronous transfer, either way.
+    Isochronous {
+        /// The whole buffer, padding and all, for OUT; empty for IN.
+        data: Bytes,
+        /// The packets, each a window of the buffer. They come back, filled in, with the completion.
+        packets: Vec<IsoPacket>,
+    },
+}
+
+/// One packet of an isochronous transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct IsoPacket {
+    /// Where its window begins in the transfer's buffer, in bytes.
+    pub offset: u32,
+    /// Its window's length: for IN the most that may come, for OUT what is sent, in bytes.
+    pub length: u32,
+    /// What moved, in bytes.
+    pub actual_length: u32,
+    /// How it ended.
+    pub status: Status,
+}
+
+/// How a transfer, or an isochronous packet, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Status {
+    /// All is well; an IN transfer may be short.
+    #[default]
+    Done,
+    /// The endpoint stalled: it is halted, or a control request was refused.
+    Stalled,
+    /// The device sent a packet larger than the room left (babble).
+    #[doc(alias = "babble")]
+    Overflow,
+    /// The transfer was taken back.
+    Cancelled,
+    /// The device is gone, or the configuration or setting that the endpoint belonged to is.
+    Disconnected,
+    /// The current configuration and settings have no such endpoint, or it is of another type.
+    NoEndpoint,
+    /// The device did not answer, or answered what no device may.
+    ProtocolError,
+    /// An isochronous packet had no slot or no data in its frame.
+    Missed,
+}
+
+/// The end of a transfer. Data may have come even where `status` tells of an error.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// The transfer that ended.
+    pub id: TransferId,
+    /// How.
+    pub status: Status,
+    /// Bytes moved, either way; never more than were asked for.
+    pub actual_length: u32,
+    /// What came, for IN; `data.len()` is `actual_length`. Empty for OUT.
+    pub data: Payload,
+    /// For an isochronous transfer, its packets.
+    pub iso: Option<IsoOutcome>,
+}
+
+impl Completion {
+    /// A completion in which nothing moved.
+    pub fn empty(id: TransferId, status: Status) -> Self {
+        Self {
+            id,
+            status,
+            actual_length: 0,
+            data: Payload::new(),
+            iso: None,
+        }
+    }
+}
+
+/// What became of an isochronous transfer's packets.
+#[derive(Clone, Debug, Default)]
+pub struct IsoOutcome {
+    /// The (micro)frame of the first packet.
+    pub start_frame: u32,
+    /// How many packets ended in error.
+    pub error_count: u32,
+    /// The packets in the order of the transfer. For IN the payload holds their data without gaps.
+    pub packets: Vec<IsoPacket>,
+}
+
+/// Bytes that came from a device, in pieces: each a shared slice of where it was, so that nothing is copied.
+#[derive(Clone, Debug, Default)]
+pub struct Payload {
+    pieces: SmallVec<[Bytes; 1]>,
+    length: usize,
+}
+
+impl Payload {
+    /// An empty payload.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a piece; an empty one is dropped.
+    pub fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.length += piece.len();
+            self.pieces.push(piece);
+        }
+    }
+
+    /// All of its bytes, counted.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The pieces in order, none of them empty.
+    pub fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    /// Takes the pieces out, in order.
+    pub fn into_pieces(self) -> impl Iterator<Item = Bytes> {
+        self.pieces.into_iter()
+    }
+
+    /// A copy of all bytes in one piece.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.pieces.concat()
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(piece: Bytes) -> Self {
+        let mut payload = Self::new();
+        payload.push(piece);
+        payload
+    }
+}

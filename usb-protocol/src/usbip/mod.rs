@@ -1,0 +1,1 @@
+//! USB/IP 1.1.1 messages.
