@@ -1,2 +1,7 @@
-//! The `usbwright` command.
-fn main() {}
+//! The `usbwright` command: see [`cli`].
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,1 +1,51 @@
-//! The emulated devices of usbwright.
+//! The emulated devices of usbwright: one folder for each, all of one shape.
+//!
+//! A model is a firmware with a name and parameters. [`Spec`] reads what a user writes for one
+//! (`gadget-zero,speed=super`), and [`Spec::build`] makes the device.
+
+pub mod gadget_zero;
+mod parameters;
+mod spec;
+
+pub use parameters::{ParameterError, Parameters};
+pub use spec::{BuildError, Spec, SpecError};
+
+use usbwright_emulator::{EmulatedDevice, protocol::Speed};
+
+/// A kind of device that can be made.
+#[derive(Debug)]
+pub struct Model {
+    /// The name that a spec begins with.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// What it takes, besides `speed` and `busid`, which every model takes.
+    pub parameters: &'static [Parameter],
+    /// The speeds it can run at; the first is its default.
+    pub speeds: &'static [Speed],
+    make: Make,
+}
+
+/// Makes a model's device at a speed from its parameters.
+type Make = fn(Speed, &mut Parameters, std::time::Instant) -> Result<EmulatedDevice, BuildError>;
+
+/// A parameter of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its key.
+    pub name: &'static str,
+    /// What it takes, such as `0|1|2`.
+    pub values: &'static str,
+    /// What it is when it is left out.
+    pub default: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+}
+
+/// Every model.
+pub static MODELS: &[Model] = &[gadget_zero::MODEL];
+
+/// The model of that name.
+pub fn model(name: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| model.name == name)
+}

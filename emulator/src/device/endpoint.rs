@@ -1,0 +1,205 @@
+//! One endpoint besides zero: its queue of transfers, its halt, its data toggle.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use usbwright_protocol::{
+    Completion, Direction, EndpointAddress, Payload, Status, TransferId, TransferType,
+    descriptor::EndpointDescriptor,
+};
+
+use super::iso::IsoTransfer;
+use crate::firmware::{Context, Firmware, In, Out, World};
+
+/// An endpoint of the present settings.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) address: EndpointAddress,
+    pub(super) transfer_type: TransferType,
+    pub(super) interface: u8,
+    pub(super) halted: bool,
+    /// The data toggle (at SuperSpeed the sequence number's lowest bit) of the next packet.
+    pub(super) toggle: bool,
+    pub(super) queue: VecDeque<Pending>,
+    packet_size: usize,
+    /// Isochronous: the most that moves in one service interval, in bytes.
+    pub(super) capacity: usize,
+    /// Isochronous: (micro)frames between packets.
+    pub(super) interval: u64,
+    /// Isochronous: the first (micro)frame that no transfer has taken.
+    pub(super) next_frame: u64,
+}
+
+/// A transfer that has not ended.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) id: TransferId,
+    pub(super) kind: PendingKind,
+    pub(super) moved: usize,
+    pub(super) payload: Payload,
+}
+
+#[derive(Debug)]
+pub(super) enum PendingKind {
+    In { length: usize },
+    Out { data: Bytes, zero_packet: bool },
+    Isochronous(IsoTransfer),
+}
+
+/// What became of a transfer that was tried.
+pub(super) enum Attempt {
+    Ended(Status),
+    /// The firmware is not ready for the rest. `progress` tells whether anything moved.
+    Waits {
+        progress: bool,
+    },
+}
+
+impl Pending {
+    pub(super) fn new(id: TransferId, kind: PendingKind) -> Self {
+        Self {
+            id,
+            kind,
+            moved: 0,
+            payload: Payload::new(),
+        }
+    }
+
+    /// Ends the transfer; what has moved so far is told whatever the status.
+    pub(super) fn end(self, status: Status) -> Completion {
+        let mut completion = Completion::empty(self.id, status);
+        completion.actual_length = u32::try_from(self.moved).unwrap_or(u32::MAX);
+        completion.data = self.payload;
+        if let PendingKind::Isochronous(transfer) = self.kind {
+            completion.iso = Some(transfer.into_outcome(status));
+        }
+        completion
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        interface: u8,
+        descriptor: &EndpointDescriptor,
+        speed: usbwright_protocol::Speed,
+    ) -> Self {
+        Self {
+            address: descriptor.address,
+            transfer_type: descriptor.transfer_type,
+            interface,
+            halted: false,
+            toggle: false,
+            queue: VecDeque::new(),
+            packet_size: usize::from(descriptor.max_packet_size).max(1),
+            capacity: descriptor.bytes_per_interval() as usize,
+            interval: u64::from(descriptor.service_interval(speed)).max(1),
+            next_frame: 0,
+        }
+    }
+
+    /// Whether a transfer of this shape belongs on this endpoint.
+    pub(super) fn takes(&self, kind: &PendingKind) -> bool {
+        let isochronous = self.transfer_type == TransferType::Isochronous;
+        match kind {
+            PendingKind::In { .. } => !isochronous && self.address.direction() == Direction::In,
+            PendingKind::Out { .. } => !isochronous && self.address.direction() == Direction::Out,
+            PendingKind::Isochronous(_) => isochronous,
+        }
+    }
+
+    /// Moves as much of a bulk or interrupt transfer as the firmware is ready for.
+    pub(super) fn attempt(
+        &mut self,
+        pending: &mut Pending,
+        firmware: &mut dyn Firmware,
+        world: &mut World,
+    ) -> Attempt {
+        let before = pending.moved;
+        let ended = match &mut pending.kind {
+            PendingKind::In { length } => {
+                let length = *length;
+                self.read(pending, length, firmware, world)
+            }
+            PendingKind::Out { .. } => self.write(pending, firmware, world),
+            PendingKind::Isochronous(_) => return Attempt::Waits { progress: false },
+        };
+        match ended {
+            Some(status) => Attempt::Ended(status),
+            None => Attempt::Waits {
+                progress: pending.moved != before,
+            },
+        }
+    }
+
+    fn read(
+        &mut self,
+        pending: &mut Pending,
+        length: usize,
+        firmware: &mut dyn Firmware,
+        world: &mut World,
+    ) -> Option<Status> {
+        loop {
+            let room = length - pending.moved;
+            let data = match firmware.send(self.address, room, &mut Context(world)) {
+                In::Data(data) => data,
+                In::NotYet => return None,
+                In::Stall => return Some(Status::Stalled),
+            };
+            self.count_packets(data.len());
+            if data.len() > room {
+                pending.payload.push(data.slice(..room));
+                pending.moved = length;
+                return Some(Status::Overflow);
+            }
+            let ends = data.is_empty() || data.len() % self.packet_size != 0;
+            pending.moved += data.len();
+            pending.payload.push(data);
+            if ends || pending.moved == length {
+                return Some(Status::Done);
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        pending: &mut Pending,
+        firmware: &mut dyn Firmware,
+        world: &mut World,
+    ) -> Option<Status> {
+        let PendingKind::Out { data, zero_packet } = &mut pending.kind else {
+            return None;
+        };
+        loop {
+            let taken = match firmware.receive(self.address, data, &mut Context(world)) {
+                Out::Taken => data.len(),
+                Out::TakenPart(part) => part.min(data.len()),
+                Out::NotYet => return None,
+                Out::Stall => return Some(Status::Stalled),
+            };
+            self.count_packets(taken);
+            pending.moved += taken;
+            let rest = data.split_off(taken);
+            if !rest.is_empty() {
+                *data = rest;
+                return None;
+            }
+            let filled = taken > 0 && taken.is_multiple_of(self.packet_size);
+            *data = Bytes::new();
+            if !(filled && std::mem::take(zero_packet)) {
+                return Some(Status::Done);
+            }
+        }
+    }
+
+    /// Flips the toggle once for each packet that `length` bytes are sent in.
+    fn count_packets(&mut self, length: usize) {
+        let packets = length.div_ceil(self.packet_size).max(1);
+        self.toggle ^= packets % 2 == 1;
+    }
+
+    /// Clears the halt and begins anew with DATA0 (USB 2.0 §9.4.5).
+    pub(super) fn clear_halt(&mut self) {
+        self.halted = false;
+        self.toggle = false;
+    }
+}

@@ -1,0 +1,369 @@
+//! The emulated device: a firmware behind endpoint zero and endpoint queues, seen through a [`Port`].
+
+mod control;
+mod endpoint;
+mod iso;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Waker,
+    time::Instant,
+};
+
+use tracing::{debug, error};
+use usbwright_protocol::{
+    Completion, DeviceSummary, EndpointAddress, Port, Speed, Status, Transfer, TransferId,
+    TransferKind, TransferType,
+    descriptor::{DescriptorError, Descriptors},
+};
+
+use self::{
+    control::Request,
+    endpoint::{Attempt, Endpoint, Pending, PendingKind},
+    iso::IsoTransfer,
+    settings::Settings,
+};
+use crate::firmware::{Context, Firmware, World};
+
+/// A firmware made into a device. It is driven through its [`Port`].
+///
+/// The device reads no clock and does no I/O: transfers, cancellations and the time go in; completions and the next
+/// deadline come out. The same calls give the same answers wherever it runs.
+pub struct EmulatedDevice {
+    firmware: Box<dyn Firmware>,
+    world: World,
+    descriptors: Descriptors,
+    settings: Settings,
+    /// Control transfers that have not ended, in order.
+    control: VecDeque<Request>,
+    /// The endpoints of the present settings, by [`EndpointAddress::index`].
+    endpoints: Box<[Option<Endpoint>; 32]>,
+    /// Bulk and interrupt endpoints with a transfer that waits, a bit for each index.
+    waiting: u32,
+    /// Isochronous endpoints with a transfer under way, a bit for each index.
+    running: u32,
+    done: VecDeque<Completion>,
+    connected: bool,
+}
+
+impl EmulatedDevice {
+    /// Plugs a firmware in at `speed`. `now` is when its (micro)frames begin to count.
+    ///
+    /// # Errors
+    /// Where the firmware describes a device that can't be.
+    pub fn new(
+        firmware: impl Firmware,
+        speed: Speed,
+        now: Instant,
+    ) -> Result<Self, DescriptorError> {
+        let descriptors = Descriptors::build(speed, |speed| firmware.describe(speed))?;
+        Ok(Self {
+            firmware: Box::new(firmware),
+            world: World::new(speed, now),
+            settings: Settings::default(),
+            descriptors,
+            control: VecDeque::new(),
+            endpoints: Box::new([const { None }; 32]),
+            waiting: 0,
+            running: 0,
+            done: VecDeque::new(),
+            connected: true,
+        })
+    }
+
+    /// The device's descriptors at its speed.
+    pub fn descriptors(&self) -> &Descriptors {
+        &self.descriptors
+    }
+
+    /// Whether an endpoint of the present settings is halted; `None` where there is no such endpoint.
+    pub fn is_halted(&self, endpoint: EndpointAddress) -> Option<bool> {
+        self.endpoints[endpoint.index()]
+            .as_ref()
+            .map(|endpoint| endpoint.halted)
+    }
+
+    /// An endpoint's data toggle: `false` where the next packet is DATA0. `None` where there is no such endpoint.
+    pub fn toggle(&self, endpoint: EndpointAddress) -> Option<bool> {
+        self.endpoints[endpoint.index()]
+            .as_ref()
+            .map(|endpoint| endpoint.toggle)
+    }
+
+    /// Unplugs the device: every transfer ends, now and from now on.
+    pub fn unplug(&mut self) {
+        self.connected = false;
+        self.end_all(Status::Disconnected);
+    }
+
+    /// Runs `action`; where the firmware panics in it, the device is unplugged.
+    fn guarded(&mut self, now: Instant, action: impl FnOnce(&mut Self)) {
+        self.world.now = self.world.now.max(now);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| action(&mut *self))) {
+            let message = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            error!("the firmware panicked, and its device is unplugged: {message}");
+            self.unplug();
+        }
+    }
+
+    fn accept(&mut self, transfer: Transfer) {
+        let Transfer { id, endpoint, kind } = transfer;
+        let kind = match kind {
+            TransferKind::Control { setup, data, room } => {
+                return self.accept_control(Request::new(id, setup, data, room));
+            }
+            TransferKind::In { length } => PendingKind::In {
+                length: length as usize,
+            },
+            TransferKind::Out { data, zero_packet } => PendingKind::Out { data, zero_packet },
+            TransferKind::Isochronous { data, packets } => {
+                PendingKind::Isochronous(IsoTransfer::new(data, packets))
+            }
+        };
+        self.accept_on(endpoint, Pending::new(id, kind));
+    }
+
+    fn accept_on(&mut self, address: EndpointAddress, mut pending: Pending) {
+        let index = address.index();
+        let Some(endpoint) = self.endpoints[index]
+            .as_mut()
+            .filter(|endpoint| endpoint.takes(&pending.kind))
+        else {
+            debug!(endpoint = %address, "transfer refused: the present settings have no such endpoint for it");
+            return self.done.push_back(pending.end(Status::NoEndpoint));
+        };
+        if endpoint.halted {
+            debug!(endpoint = %address, "transfer refused: the endpoint is halted");
+            return self.done.push_back(pending.end(Status::Stalled));
+        }
+        if let PendingKind::Isochronous(_) = pending.kind {
+            self.running |= 1 << index;
+            return endpoint.schedule(pending, &self.world);
+        }
+        if !endpoint.queue.is_empty() {
+            return endpoint.queue.push_back(pending);
+        }
+        match endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world) {
+            Attempt::Ended(status) => {
+                self.finish(index, pending, status);
+                self.pump();
+            }
+            Attempt::Waits { progress } => {
+                endpoint.queue.push_back(pending);
+                self.waiting |= 1 << index;
+                if progress {
+                    self.pump();
+                }
+            }
+        }
+    }
+
+    /// Ends a transfer that was tried; a stall halts its endpoint and ends what is queued behind it.
+    fn finish(&mut self, index: usize, pending: Pending, status: Status) {
+        self.done.push_back(pending.end(status));
+        if status == Status::Stalled {
+            self.halt(index);
+        }
+    }
+
+    fn halt(&mut self, index: usize) {
+        if let Some(endpoint) = &mut self.endpoints[index] {
+            debug!(endpoint = %endpoint.address, "endpoint halted");
+            endpoint.halted = true;
+        }
+        self.end_queue(index, Status::Stalled);
+    }
+
+    fn end_queue(&mut self, index: usize, status: Status) {
+        if let Some(endpoint) = &mut self.endpoints[index] {
+            self.done
+                .extend(endpoint.queue.drain(..).map(|pending| pending.end(status)));
+        }
+        self.waiting &= !(1 << index);
+        self.running &= !(1 << index);
+    }
+
+    fn end_all(&mut self, status: Status) {
+        let control = self.control.drain(..);
+        self.done
+            .extend(control.map(|request| Completion::empty(request.id, status)));
+        for index in 0..self.endpoints.len() {
+            self.end_queue(index, status);
+        }
+    }
+
+    /// Asks every endpoint that waits, until none of them moves any more.
+    fn pump(&mut self) {
+        loop {
+            let mut progress = self.serve_control();
+            for index in bits(self.waiting) {
+                progress |= self.serve(index);
+            }
+            if !progress || self.waiting == 0 && self.control.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Serves an endpoint's queue, and tells whether anything moved.
+    fn serve(&mut self, index: usize) -> bool {
+        let mut moved = false;
+        while let Some(endpoint) = &mut self.endpoints[index] {
+            let Some(mut pending) = endpoint.queue.pop_front() else {
+                self.waiting &= !(1 << index);
+                break;
+            };
+            match endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world) {
+                Attempt::Ended(status) => {
+                    self.finish(index, pending, status);
+                    moved = true;
+                }
+                Attempt::Waits { progress } => {
+                    endpoint.queue.push_front(pending);
+                    return moved || progress;
+                }
+            }
+        }
+        moved
+    }
+
+    fn run_isochronous(&mut self) {
+        for index in bits(self.running) {
+            while let Some(endpoint) = &mut self.endpoints[index] {
+                match endpoint.run_iso(&mut *self.firmware, &mut self.world) {
+                    Some(pending) => self.done.push_back(pending.end(Status::Done)),
+                    None => break,
+                }
+            }
+            let queue = self.endpoints[index].as_ref().map(|it| &it.queue);
+            if queue.is_none_or(VecDeque::is_empty) {
+                self.running &= !(1 << index);
+            }
+        }
+    }
+
+    fn take_back(&mut self, id: TransferId) {
+        if let Some(place) = self.control.iter().position(|request| request.id == id) {
+            self.control.remove(place);
+            self.done
+                .push_back(Completion::empty(id, Status::Cancelled));
+            return self.pump();
+        }
+        for index in bits(self.waiting | self.running) {
+            let Some(endpoint) = &mut self.endpoints[index] else {
+                continue;
+            };
+            if let Some(place) = endpoint.queue.iter().position(|pending| pending.id == id) {
+                let pending = endpoint.queue.remove(place);
+                self.done
+                    .extend(pending.map(|pending| pending.end(Status::Cancelled)));
+                return self.pump();
+            }
+        }
+    }
+
+    fn react(&mut self) {
+        let due = self
+            .world
+            .wake_at
+            .is_some_and(|time| time <= self.world.now);
+        if due {
+            self.world.wake_at = None;
+        }
+        if due | self.world.bell.take() {
+            self.firmware.woken(&mut Context(&mut self.world));
+            self.pump();
+        }
+        self.run_isochronous();
+    }
+
+    fn restart(&mut self) {
+        self.end_all(Status::Disconnected);
+        self.settings = Settings::default();
+        self.world.configuration = None;
+        self.world.wake_at = None;
+        self.endpoints.fill_with(|| None);
+        self.firmware.reset(&mut Context(&mut self.world));
+    }
+}
+
+impl Port for EmulatedDevice {
+    fn summary(&self) -> DeviceSummary {
+        self.settings.summary(&self.descriptors)
+    }
+
+    fn transfer_type(&self, endpoint: EndpointAddress) -> Option<TransferType> {
+        if endpoint.is_control() {
+            return Some(TransferType::Control);
+        }
+        match &self.endpoints[endpoint.index()] {
+            Some(endpoint) => Some(endpoint.transfer_type),
+            None => settings::type_in_any_setting(&self.descriptors, endpoint),
+        }
+    }
+
+    fn submit(&mut self, transfer: Transfer, now: Instant) {
+        if self.connected {
+            self.guarded(now, |device| device.accept(transfer));
+        } else {
+            self.done
+                .push_back(Completion::empty(transfer.id, Status::Disconnected));
+        }
+    }
+
+    fn cancel(&mut self, id: TransferId, now: Instant) {
+        self.guarded(now, |device| device.take_back(id));
+    }
+
+    fn reset(&mut self, now: Instant) {
+        if self.connected {
+            self.guarded(now, Self::restart);
+        }
+    }
+
+    fn poll(&mut self, now: Instant) {
+        if self.connected {
+            self.guarded(now, Self::react);
+        }
+    }
+
+    fn completion(&mut self) -> Option<Completion> {
+        self.done.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let isochronous = bits(self.running)
+            .filter_map(|index| self.endpoints[index].as_ref()?.iso_deadline(&self.world));
+        isochronous.chain(self.world.wake_at).min()
+    }
+
+    fn set_waker(&mut self, waker: Waker) {
+        self.world.bell.listen(waker);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.connected
+    }
+}
+
+impl std::fmt::Debug for EmulatedDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmulatedDevice")
+            .field("device", self.descriptors.device())
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The places of the bits that are set.
+fn bits(mask: u32) -> impl Iterator<Item = usize> {
+    (0..32).filter(move |index| mask & 1 << index != 0)
+}

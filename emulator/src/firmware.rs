@@ -1,0 +1,243 @@
+//! What the author of a device writes: the [`Firmware`] trait, its answers and its surroundings.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    task::{Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use usbwright_protocol::{EndpointAddress, Setup, Speed, descriptor::Device};
+
+/// A device's firmware: what it is, and how it answers its host.
+///
+/// The emulated device calls these methods and does everything else: endpoint zero with the requests of chapter 9,
+/// queues, packets, halts, cancellation. All calls come from one thread at a time, and none of them may block. A method
+/// that panics unplugs the device and harms nothing else.
+///
+/// # Not yet
+///
+/// [`In::NotYet`] and [`Out::NotYet`] are how an endpoint NAKs. The transfer is kept, and costs nothing while it waits.
+/// The endpoint is asked again after anything happens to the device: data on another endpoint, a control request, the
+/// time asked for by [`Context::wake_at`], or a wake-up by [`Context::waker`]. Nothing needs to be said about which
+/// endpoint has become ready.
+pub trait Firmware: Send + 'static {
+    /// What the device is when it runs at `speed`. Called when the device is made, for that speed and, at full and high
+    /// speed, for the other of the two.
+    fn describe(&self, speed: Speed) -> Device;
+
+    /// A control request with an IN data stage that the device core does not answer: class and vendor requests, and
+    /// standard requests to interfaces and endpoints for descriptors of a class. Data beyond what the host asked for is
+    /// cut off.
+    fn control_in(&mut self, setup: &Setup, cx: &mut Context<'_>) -> In {
+        let _ = (setup, cx);
+        In::Stall
+    }
+
+    /// A control request with an OUT data stage, or none (`data` is empty then), that the device core does not answer.
+    /// It is taken whole: [`Out::TakenPart`] counts as [`Out::Taken`].
+    fn control_out(&mut self, setup: &Setup, data: &Bytes, cx: &mut Context<'_>) -> Out {
+        let _ = (setup, data, cx);
+        Out::Stall
+    }
+
+    /// The host reads from `endpoint` and has room for `room` bytes.
+    ///
+    /// The answer is cut into packets of the endpoint's size. A short packet ends the host's transfer: one whose length
+    /// is no multiple of the packet size, or is zero. Otherwise the host reads on, and this is called again for the rest.
+    /// Data beyond `room` is babble: it is lost, and the host is told of an overflow.
+    ///
+    /// On an isochronous endpoint it is called once for each packet, and [`In::NotYet`] sends an empty one.
+    fn send(&mut self, endpoint: EndpointAddress, room: usize, cx: &mut Context<'_>) -> In {
+        let _ = (endpoint, room, cx);
+        In::NotYet
+    }
+
+    /// The host has written `data` to `endpoint`: any number of full packets, then perhaps a short one. A zero-length
+    /// packet comes as a call of its own, with no data.
+    ///
+    /// `data` may be kept: it is a slice of the buffer it was received into, which lives on as long as the slice.
+    ///
+    /// On an isochronous endpoint it is called once for each packet, and whatever is not taken is lost.
+    fn receive(&mut self, endpoint: EndpointAddress, data: &Bytes, cx: &mut Context<'_>) -> Out {
+        let _ = (endpoint, data, cx);
+        Out::NotYet
+    }
+
+    /// The host has set a configuration; `None` when it has unset it. Every interface is at alternate setting 0.
+    #[doc(alias = "SET_CONFIGURATION")]
+    fn configured(&mut self, configuration: Option<u8>, cx: &mut Context<'_>) {
+        let _ = (configuration, cx);
+    }
+
+    /// The host has chosen an interface's alternate setting, perhaps the one it had.
+    #[doc(alias = "SET_INTERFACE")]
+    fn setting_chosen(&mut self, interface: u8, alternate: u8, cx: &mut Context<'_>) {
+        let _ = (interface, alternate, cx);
+    }
+
+    /// The host has cleared an endpoint's halt, perhaps without there being one.
+    #[doc(alias = "CLEAR_FEATURE")]
+    fn halt_cleared(&mut self, endpoint: EndpointAddress, cx: &mut Context<'_>) {
+        let _ = (endpoint, cx);
+    }
+
+    /// The bus was reset, or a host has attached the device: begin as if just powered up.
+    fn reset(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+
+    /// The time asked for by [`Context::wake_at`] has come, or [`Context::waker`]'s waker was woken.
+    fn woken(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
+    }
+}
+
+/// The firmware's answer where the host reads.
+#[derive(Clone, Debug)]
+#[must_use]
+pub enum In {
+    /// Here is data; empty data is a zero-length packet.
+    Data(Bytes),
+    /// Nothing to send yet (NAK).
+    NotYet,
+    /// Refused: a control request stalls, another endpoint halts.
+    Stall,
+}
+
+/// The firmware's answer where the host writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Out {
+    /// All of it was taken.
+    Taken,
+    /// The first so many bytes were taken, a multiple of the packet size; the rest is offered again later.
+    TakenPart(usize),
+    /// No room yet (NAK).
+    NotYet,
+    /// Refused: a control request stalls, another endpoint halts.
+    Stall,
+}
+
+/// What a firmware may know and ask for while it is called.
+#[derive(Debug)]
+pub struct Context<'a>(pub(crate) &'a mut World);
+
+impl Context<'_> {
+    /// The time of this call. For an isochronous packet, when its (micro)frame began.
+    pub fn now(&self) -> Instant {
+        self.0.now
+    }
+
+    /// The (micro)frame of [`now`](Self::now), counted from when the device was made: 1 ms at low and full speed, 125 µs above.
+    pub fn frame(&self) -> u64 {
+        self.0.frame_at(self.0.now)
+    }
+
+    /// The speed the device runs at.
+    pub fn speed(&self) -> Speed {
+        self.0.speed
+    }
+
+    /// The configuration that the host has set.
+    pub fn configuration(&self) -> Option<u8> {
+        self.0.configuration
+    }
+
+    /// Asks for [`Firmware::woken`] at `time`. Only the earliest of several stands, and only until it comes.
+    pub fn wake_at(&mut self, time: Instant) {
+        let earliest = self.0.wake_at.map_or(time, |before| before.min(time));
+        self.0.wake_at = Some(earliest);
+    }
+
+    /// A waker for another thread that has something for the device, such as data from a terminal: waking it brings
+    /// about [`Firmware::woken`]. It may be kept for as long as the firmware lives.
+    pub fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0.bell))
+    }
+}
+
+/// The device's surroundings: time, frames, and who is to be woken.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) speed: Speed,
+    pub(crate) configuration: Option<u8>,
+    pub(crate) wake_at: Option<Instant>,
+    pub(crate) bell: Arc<Bell>,
+    origin: Instant,
+}
+
+impl World {
+    pub(crate) fn new(speed: Speed, now: Instant) -> Self {
+        Self {
+            now,
+            speed,
+            configuration: None,
+            wake_at: None,
+            bell: Arc::default(),
+            origin: now,
+        }
+    }
+
+    /// How long ago the device was made.
+    pub(crate) fn age(&self) -> Duration {
+        self.now.saturating_duration_since(self.origin)
+    }
+
+    /// The number of the (micro)frame that `time` falls in.
+    pub(crate) fn frame_at(&self, time: Instant) -> u64 {
+        let elapsed = time.saturating_duration_since(self.origin);
+        u64::try_from(elapsed.as_nanos() / self.speed.frame().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// When a (micro)frame begins.
+    pub(crate) fn time_of(&self, frame: u64) -> Instant {
+        let nanos = u64::try_from(self.speed.frame().as_nanos()).unwrap_or(u64::MAX);
+        self.origin + Duration::from_nanos(nanos.saturating_mul(frame))
+    }
+}
+
+/// Carries a wake-up from the firmware's own threads to whoever drives the device.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Mutex<BellState>);
+
+#[derive(Debug, Default)]
+struct BellState {
+    rung: bool,
+    listener: Option<Waker>,
+}
+
+impl Bell {
+    fn state(&self) -> std::sync::MutexGuard<'_, BellState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it has rung since this was last asked.
+    pub(crate) fn take(&self) -> bool {
+        std::mem::take(&mut self.state().rung)
+    }
+
+    /// Says whom to wake; at once, if it has rung already.
+    pub(crate) fn listen(&self, waker: Waker) {
+        let mut state = self.state();
+        if state.rung {
+            waker.wake_by_ref();
+        }
+        state.listener = Some(waker);
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut state = self.state();
+        state.rung = true;
+        if let Some(listener) = &state.listener {
+            listener.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Where a server listens and a client connects: TCP and UNIX socket addresses, and the connections they give.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    pin::Pin,
+    str::FromStr,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream},
+};
+use usbwright_protocol::usbip;
+
+/// Bytes that a UNIX socket is asked to hold: a reply to a large transfer fits at once.
+const UNIX_BUFFER: usize = 1 << 20;
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A UNIX stream socket.
+    Unix(PathBuf),
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no address: use IP:PORT (127.0.0.1:3240, [::1]:3240), IP alone for port 3240, or unix:/PATH"
+)]
+pub struct AddressError(String);
+
+impl Address {
+    /// Whether other machines can reach it.
+    pub fn is_exposed(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => false,
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Unix(path.into()));
+        }
+        let ip = text.trim_start_matches('[').trim_end_matches(']');
+        text.parse()
+            .or_else(|_| {
+                ip.parse()
+                    .map(|ip: IpAddr| SocketAddr::new(ip, usbip::PORT))
+            })
+            .map(Self::Tcp)
+            .map_err(|_| AddressError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that listens. A UNIX socket's file is removed with it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    address: Address,
+    socket: ListeningSocket,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    pub(super) async fn bind(address: &Address) -> io::Result<Self> {
+        Ok(match address {
+            Address::Tcp(address) => {
+                let listener = bind_tcp(*address)?;
+                Self {
+                    address: Address::Tcp(listener.local_addr()?),
+                    socket: ListeningSocket::Tcp(listener),
+                }
+            }
+            Address::Unix(path) => {
+                remove_stale(path).await?;
+                Self {
+                    socket: ListeningSocket::Unix(UnixListener::bind(path)?),
+                    address: address.clone(),
+                }
+            }
+        })
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Connection> {
+        match &self.socket {
+            ListeningSocket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
+                Ok(Connection {
+                    peer: peer.to_string(),
+                    stream: Stream::Tcp(stream),
+                })
+            }
+            ListeningSocket::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                widen(&stream);
+                Ok(Connection {
+                    peer: self.address.to_string(),
+                    stream: Stream::Unix(stream),
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => {
+            let socket = TcpSocket::new_v6()?;
+            SockRef::from(&socket).set_only_v6(true)?;
+            socket
+        }
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(128)
+}
+
+/// Removes the file of a UNIX socket that nobody listens at any more.
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has a client that has vanished noticed within 15 s, so that its device is free again.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(1))
+        .with_retries(5);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
+
+/// Asks for larger socket buffers; a system that grants less is slower and no worse.
+pub(crate) fn widen<S: std::os::fd::AsFd>(socket: &S) {
+    let socket = SockRef::from(socket);
+    let _ = socket.set_send_buffer_size(UNIX_BUFFER);
+    let _ = socket.set_recv_buffer_size(UNIX_BUFFER);
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    peer: String,
+    stream: Stream,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connection {
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    /// The bare socket, out of tokio's hands.
+    pub(super) fn into_socket(self) -> io::Result<OwnedFd> {
+        Ok(match self.stream {
+            Stream::Tcp(stream) => stream.into_std()?.into(),
+            Stream::Unix(stream) => stream.into_std()?.into(),
+        })
+    }
+
+    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Unpin)> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream),
+            Stream::Unix(stream) => Pin::new(stream),
+        }
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream),
+            Stream::Unix(stream) => Pin::new(stream),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.reader().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writer().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer().poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_with_and_without_a_port() {
+        for (text, shown, exposed) in [
+            ("127.0.0.1", "127.0.0.1:3240", false),
+            ("127.0.0.1:9", "127.0.0.1:9", false),
+            ("::1", "[::1]:3240", false),
+            ("[::1]", "[::1]:3240", false),
+            ("[::1]:9", "[::1]:9", false),
+            ("0.0.0.0:9", "0.0.0.0:9", true),
+            ("[::ffff:127.0.0.1]:9", "[::ffff:127.0.0.1]:9", false),
+            ("unix:/run/x", "unix:/run/x", false),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(
+                (address.to_string().as_str(), address.is_exposed()),
+                (shown, exposed)
+            );
+        }
+        for text in ["", "unix:", "here", "1.2.3.4:x"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

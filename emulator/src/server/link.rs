@@ -1,0 +1,235 @@
+//! The data path of one attached device: a thread that moves bytes between a socket and a session.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+};
+use tracing::debug;
+
+use super::{
+    Limits, SessionError,
+    receive::receive,
+    session::{Need, Session},
+};
+use crate::bus::Lease;
+
+/// Bytes asked of the socket at a time while little comes.
+const READ_SMALL: usize = 16 << 10;
+/// Bytes asked of the socket at a time while much comes.
+const READ_LARGE: usize = 256 << 10;
+/// Slices in one gathered write.
+const SLICES: usize = 128;
+
+/// Why a client's session with a device has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The client closed the connection.
+    #[error("the client closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    /// The device was unplugged.
+    #[error("the device was unplugged")]
+    Unplugged,
+    /// The client broke the protocol.
+    #[error("the client broke the protocol: {0}")]
+    Protocol(#[from] SessionError),
+}
+
+impl From<Errno> for Ended {
+    fn from(errno: Errno) -> Self {
+        Self::Broken(errno.into())
+    }
+}
+
+/// Serves a leased device to the client at the other end of `socket`, after the import has been answered, until either
+/// is gone. The device is given back then.
+///
+/// It blocks, and belongs on a thread of its own. To end it from outside, shut the socket down or unplug the device.
+pub fn serve(socket: &OwnedFd, lease: Lease, limits: Limits) -> Ended {
+    match Link::new(socket, lease, limits).and_then(Link::run) {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    }
+}
+
+struct Link<'a> {
+    socket: &'a OwnedFd,
+    lease: Lease,
+    session: Session,
+    input: BytesMut,
+    bell: Arc<Bell>,
+    bell_end: UnixStream,
+    /// What one read asks for.
+    read_size: usize,
+}
+
+impl<'a> Link<'a> {
+    fn new(socket: &'a OwnedFd, mut lease: Lease, limits: Limits) -> Result<Self, Ended> {
+        let (bell, bell_end) = Bell::new()?;
+        lease.port().set_waker(Waker::from(Arc::clone(&bell)));
+        lease.set_waker(Waker::from(Arc::clone(&bell)));
+        Ok(Self {
+            socket,
+            lease,
+            session: Session::new(limits),
+            input: BytesMut::new(),
+            bell,
+            bell_end,
+            read_size: READ_SMALL,
+        })
+    }
+
+    fn run(mut self) -> Result<std::convert::Infallible, Ended> {
+        // Whether the socket had nothing left when it was last read.
+        let mut drained = false;
+        loop {
+            let now = Instant::now();
+            self.attend(now)?;
+            let need = self.session.run(&mut self.input, self.lease.port(), now)?;
+            let blocked = !self.write()?;
+            match need {
+                _ if blocked => self.wait(PollFlags::OUT)?,
+                Need::Room => {}
+                Need::Input(_) if drained => {
+                    self.wait(PollFlags::IN)?;
+                    drained = false;
+                }
+                Need::Input(size) => drained = self.read(size)?,
+            }
+        }
+    }
+
+    /// Looks after everything but the socket: the bell and the deadline.
+    fn attend(&mut self, now: Instant) -> Result<(), Ended> {
+        let rung = self.bell.take(&mut self.bell_end);
+        let due = |time| time <= now;
+        if rung || self.session.deadline(self.lease.port()).is_some_and(due) {
+            self.session.poll(self.lease.port(), now);
+        }
+        if rung && self.lease.is_revoked() || !self.lease.port().is_connected() {
+            return Err(Ended::Unplugged);
+        }
+        Ok(())
+    }
+
+    /// Reads once, so that `size` bytes of input fit; tells whether the socket has nothing left.
+    fn read(&mut self, size: usize) -> Result<bool, Ended> {
+        let missing = size.saturating_sub(self.input.len());
+        self.input.reserve(missing.max(self.read_size));
+        let room = self.input.capacity() - self.input.len();
+        match receive(self.socket.as_fd(), &mut self.input) {
+            Ok(0) => Err(Ended::Closed),
+            Ok(count) => {
+                if count == room {
+                    self.read_size = READ_LARGE;
+                }
+                Ok(count < room)
+            }
+            Err(Errno::AGAIN) => Ok(true),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Writes what waits, and tells whether all of it is written.
+    fn write(&mut self) -> Result<bool, Ended> {
+        while !self.session.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.session.out.gather(&mut slices);
+            let mut ancillary = SendAncillaryBuffer::default();
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match sendmsg(self.socket, &slices[..count], &mut ancillary, flags) {
+                Ok(written) => self.session.out.advance(written),
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits for the socket, the bell or, while it is input that is awaited, the deadline.
+    fn wait(&mut self, events: PollFlags) -> Result<(), Ended> {
+        let deadline = match events {
+            PollFlags::IN => self.session.deadline(self.lease.port()),
+            _ => None,
+        };
+        let timeout = deadline.map(|time| time.saturating_duration_since(Instant::now()));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut events = [
+            PollFd::new(self.socket, events),
+            PollFd::new(&self.bell_end, PollFlags::IN),
+        ];
+        match poll(&mut events, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Drop for Link<'_> {
+    fn drop(&mut self) {
+        debug!(busid = %self.lease.bus_id(), "session has ended");
+    }
+}
+
+/// Wakes a link's thread while it waits for its socket.
+struct Bell {
+    rung: AtomicBool,
+    other_end: UnixStream,
+}
+
+impl Bell {
+    fn new() -> io::Result<(Arc<Self>, UnixStream)> {
+        let (bell_end, other_end) = UnixStream::pair()?;
+        bell_end.set_nonblocking(true)?;
+        other_end.set_nonblocking(true)?;
+        let bell = Self {
+            rung: AtomicBool::new(false),
+            other_end,
+        };
+        Ok((Arc::new(bell), bell_end))
+    }
+
+    /// Whether it has rung since this was last asked.
+    fn take(&self, bell_end: &mut UnixStream) -> bool {
+        let rung = self.rung.load(Ordering::Relaxed);
+        if rung {
+            // Emptied before the flag is cleared: a ring in between is seen by the flag, or leaves its byte for the next wait.
+            while matches!(bell_end.read(&mut [0; 64]), Ok(1..)) {}
+            self.rung.swap(false, Ordering::AcqRel);
+        }
+        rung
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // A full socket has bytes enough to wake the thread.
+            let _ = (&self.other_end).write(&[0]);
+        }
+    }
+}

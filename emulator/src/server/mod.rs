@@ -1,0 +1,156 @@
+//! The USB/IP server: who may list and import the devices of a [`Bus`], over TCP and UNIX sockets.
+
+mod address;
+mod link;
+mod operations;
+mod outbox;
+mod receive;
+mod session;
+
+use std::{io, sync::Arc};
+
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tracing::{debug, info, warn};
+
+use self::address::Listener;
+pub use self::{
+    address::{Address, AddressError},
+    link::{Ended, serve},
+    session::SessionError,
+};
+use crate::bus::Bus;
+
+/// What a client may cost. The defaults suit the kernel's client at its largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in one transfer.
+    pub transfer: u32,
+    /// Packets in one isochronous transfer.
+    pub iso_packets: u32,
+    /// Transfers of one client that wait for the device; further ones end with `-ENOMEM`.
+    pub pending_transfers: usize,
+    /// Bytes of OUT payload that they hold; further ones end with `-ENOMEM`.
+    pub pending_bytes: usize,
+    /// Connections that have not imported a device yet; further ones have to wait.
+    pub visitors: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            transfer: 64 << 20,
+            iso_packets: 1024,
+            pending_transfers: 16 << 10,
+            pending_bytes: 64 << 20,
+            visitors: 256,
+        }
+    }
+}
+
+/// A server of a bus's devices. Dropping it ends it; [`stop`](Self::stop) waits for its end, too.
+#[derive(Debug)]
+pub struct Server {
+    bus: Bus,
+    limits: Limits,
+    visitors: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+}
+
+impl Server {
+    /// A server that listens nowhere yet.
+    pub fn new(bus: Bus, limits: Limits) -> Self {
+        Self {
+            bus,
+            limits,
+            visitors: Arc::new(Semaphore::new(limits.visitors)),
+            stop: watch::Sender::new(false),
+            listeners: JoinSet::new(),
+        }
+    }
+
+    /// Begins to listen at an address, and tells where it is: a TCP port of 0 is replaced by the one that was chosen.
+    /// Must be called within a tokio runtime that has I/O and time enabled.
+    ///
+    /// # Errors
+    /// Where the address can't be listened at.
+    pub async fn listen(&mut self, address: &Address) -> io::Result<Address> {
+        let listener = Listener::bind(address).await?;
+        let bound = listener.address().clone();
+        if bound.is_exposed() {
+            warn!(
+                "{bound} can be reached from other machines, and USB/IP has no authentication: \
+                 whoever reaches it may use these devices"
+            );
+        }
+        let visitor = Visitor {
+            bus: self.bus.clone(),
+            limits: self.limits,
+            stop: self.stop.subscribe(),
+        };
+        let visitors = Arc::clone(&self.visitors);
+        self.listeners.spawn(accept(listener, visitor, visitors));
+        Ok(bound)
+    }
+
+    /// Stops listening, ends every session, and returns when the devices are back on the bus.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.listeners.join_next().await.is_some() {}
+    }
+}
+
+/// What serves one connection.
+#[derive(Clone, Debug)]
+struct Visitor {
+    bus: Bus,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+}
+
+/// Accepts connections until the server stops, and then waits for them to end.
+async fn accept(listener: Listener, visitor: Visitor, visitors: Arc<Semaphore>) {
+    let mut connections = JoinSet::new();
+    let mut stop = visitor.stop.clone();
+    let accepting = async {
+        loop {
+            let Ok(permit) = Arc::clone(&visitors).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok(connection) => {
+                    let visitor = visitor.clone();
+                    connections.spawn(async move {
+                        let peer = connection.peer().to_owned();
+                        debug!(%peer, "connected");
+                        match visitor.serve(connection, permit).await {
+                            Ok(()) => debug!(%peer, "disconnected"),
+                            Err(error) => info!(%peer, "disconnected: {error}"),
+                        }
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: the next that is closed lets it go on.
+                    warn!("can't accept a connection: {error}");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stopped(&mut stop) => {}
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Returns when the server stops.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone, which is as good a reason.
+    let _ = stop.wait_for(|stop| *stop).await;
+}

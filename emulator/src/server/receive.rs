@@ -1,0 +1,52 @@
+//! Reading a socket into the spare capacity of a buffer, which is not zeroed first.
+#![allow(
+    unsafe_code,
+    reason = "`BytesMut` has no safe way to say that its spare capacity has been written to"
+)]
+
+use std::os::fd::BorrowedFd;
+
+use bytes::{BufMut, BytesMut};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+
+/// Reads what has come, up to the buffer's spare capacity, and returns how many bytes that is: 0 at the end of the stream.
+pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut) -> Result<usize, Errno> {
+    let ((read, _), count) = recv(socket, buffer.spare_capacity_mut(), RecvFlags::DONTWAIT)?;
+    let read = read.len().min(count);
+    // SAFETY: `recv` has written the first `read` bytes of the spare capacity: it hands them out as initialised.
+    unsafe { buffer.advance_mut(read) };
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, os::fd::AsFd, os::unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_appended() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let mut buffer = BytesMut::with_capacity(64);
+        buffer.extend_from_slice(b"ab");
+        assert_eq!(receive(server.as_fd(), &mut buffer), Err(Errno::AGAIN));
+        client.write_all(b"cde").unwrap();
+        assert_eq!(receive(server.as_fd(), &mut buffer), Ok(3));
+        assert_eq!(&buffer[..], b"abcde");
+        drop(client);
+        assert_eq!(receive(server.as_fd(), &mut buffer), Ok(0));
+    }
+
+    #[test]
+    fn no_more_is_read_than_there_is_room_for() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let mut buffer = BytesMut::with_capacity(16);
+        let room = buffer.capacity();
+        client.write_all(&vec![7; room + 5]).unwrap();
+        assert_eq!(receive(server.as_fd(), &mut buffer), Ok(room));
+        assert_eq!(buffer.len(), room);
+    }
+}

@@ -1,0 +1,495 @@
+//! One client's session with one device: commands in, replies out, no I/O.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tracing::{debug, trace};
+use usbwright_protocol::{
+    Completion, Direction, EndpointAddress, IsoPacket, Port, Setup, Status, Transfer, TransferId,
+    TransferKind, TransferType,
+    usbip::{
+        errno::{ECONNRESET, ENOMEM, EPROTO},
+        urb::{
+            Command, CommandError, HEADER_SIZE, ISO_PACKET_SIZE, Reply, Submit, SubmitReply,
+            ZERO_PACKET, decode_iso_packet, encode_iso_packet,
+        },
+    },
+};
+
+use super::{Limits, outbox::Outbox};
+
+/// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
+const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
+/// Unlinks that may wait for their submits.
+const OVERTAKEN_MOST: usize = 1024;
+/// Where transfers wait already, a payload smaller than this is copied rather than keep its whole receive buffer alive.
+const COPIED_BELOW: usize = 16 << 10;
+
+/// SET_FEATURE(PORT_RESET) to a hub's port, by which clients reset the device (`stub_rx.c`, usbip-win2).
+const PORT_RESET: [u8; 4] = [0x23, 0x03, 0x04, 0x00];
+
+/// What a session needs before it can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// That the replies are written.
+    Room,
+    /// So many bytes of input in all.
+    Input(usize),
+}
+
+/// What a client did that no client may; its connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// A header that can't be meant.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A transfer larger than the server's limit.
+    #[error("transfer {sequence} is of {length} bytes, over the limit of {limit}")]
+    TooLong {
+        /// The transfer's number.
+        sequence: u32,
+        /// Its length.
+        length: u32,
+        /// [`Limits::transfer`].
+        limit: u32,
+    },
+    /// More isochronous packets than the server's limit.
+    #[error("transfer {sequence} has {packets} isochronous packets, over the limit of {limit}")]
+    TooManyPackets {
+        /// The transfer's number.
+        sequence: u32,
+        /// How many it has.
+        packets: u32,
+        /// [`Limits::iso_packets`].
+        limit: u32,
+    },
+    /// An isochronous packet outside its transfer's buffer, or packets that overlap.
+    #[error(
+        "transfer {sequence}: isochronous packet {packet} lies outside of the transfer's buffer or over another"
+    )]
+    PacketWindow {
+        /// The transfer's number.
+        sequence: u32,
+        /// Which of its packets.
+        packet: usize,
+    },
+    /// Two outstanding transfers of one number.
+    #[error("transfer {0} was submitted while another of that number was under way")]
+    Duplicate(u32),
+}
+
+/// The state of a session between its commands.
+#[derive(Debug)]
+pub(super) struct Session {
+    limits: Limits,
+    pub(super) out: Outbox,
+    /// Transfers that did not end at once.
+    pending: HashMap<u32, Pending>,
+    /// How many of them each endpoint has.
+    pending_on: [u32; 32],
+    /// Bytes of OUT payload that they hold.
+    held: usize,
+    /// The last submit's number.
+    last: Option<u32>,
+    /// Unlinks whose submit has not come, by the submit's number.
+    overtaken: HashMap<u32, Overtaken>,
+    /// Lists of packets to use again.
+    spare: Vec<Vec<IsoPacket>>,
+}
+
+/// What the reply to a transfer needs.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// `number_of_packets` as it was sent.
+    packets: u32,
+    isochronous: bool,
+    endpoint: EndpointAddress,
+    held: usize,
+    /// The number of the unlink that asks for it back.
+    unlink: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Overtaken {
+    unlink: u32,
+    until: Instant,
+}
+
+impl Session {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            out: Outbox::default(),
+            pending: HashMap::new(),
+            pending_on: [0; 32],
+            held: 0,
+            last: None,
+            overtaken: HashMap::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Runs the whole commands in `input`, one after the other, until more input or room for replies is needed.
+    pub(super) fn run(
+        &mut self,
+        input: &mut BytesMut,
+        port: &mut dyn Port,
+        now: Instant,
+    ) -> Result<Need, SessionError> {
+        loop {
+            if self.out.is_full() {
+                return Ok(Need::Room);
+            }
+            let Some(header) = input.first_chunk::<HEADER_SIZE>() else {
+                return Ok(Need::Input(HEADER_SIZE));
+            };
+            match Command::decode(header)? {
+                Command::Unlink { sequence, target } => {
+                    input.advance(HEADER_SIZE);
+                    self.unlink(sequence, target, port, now);
+                }
+                Command::Submit(submit) => {
+                    let body = self.measure(&submit, port)?;
+                    let size = HEADER_SIZE + body.size();
+                    if input.len() < size {
+                        return Ok(Need::Input(size));
+                    }
+                    input.advance(HEADER_SIZE);
+                    self.submit(&submit, body, input, port, now)?;
+                }
+            }
+        }
+    }
+
+    /// Lets the device act on the time and on what has come from outside.
+    pub(super) fn poll(&mut self, port: &mut dyn Port, now: Instant) {
+        let out = &mut self.out;
+        self.overtaken.retain(|target, overtaken| {
+            let waits = now < overtaken.until;
+            if !waits {
+                debug!(target, "unlink of a transfer that never came");
+                reply_to_unlink(out, overtaken.unlink, 0);
+            }
+            waits
+        });
+        port.poll(now);
+        self.collect(port, None);
+    }
+
+    /// When [`Self::poll`] is due.
+    pub(super) fn deadline(&self, port: &dyn Port) -> Option<Instant> {
+        let unlinks = self.overtaken.values().map(|overtaken| overtaken.until);
+        unlinks.chain(port.deadline()).min()
+    }
+
+    /// What follows a submit's header, checked against the limits before any of it is waited for.
+    fn measure(&self, submit: &Submit, port: &dyn Port) -> Result<Body, SessionError> {
+        let sequence = submit.sequence;
+        if submit.length > self.limits.transfer {
+            return Err(SessionError::TooLong {
+                sequence,
+                length: submit.length,
+                limit: self.limits.transfer,
+            });
+        }
+        let endpoint = match submit.endpoint {
+            0 => EndpointAddress::CONTROL,
+            number => EndpointAddress::new(number, submit.direction),
+        };
+        let isochronous = port.transfer_type(endpoint) == Some(TransferType::Isochronous);
+        if isochronous && submit.packets > self.limits.iso_packets {
+            return Err(SessionError::TooManyPackets {
+                sequence,
+                packets: submit.packets,
+                limit: self.limits.iso_packets,
+            });
+        }
+        Ok(Body {
+            endpoint,
+            isochronous,
+            payload: match submit.direction {
+                Direction::Out => submit.length as usize,
+                Direction::In => 0,
+            },
+            packets: if isochronous {
+                submit.packets as usize
+            } else {
+                0
+            },
+        })
+    }
+
+    fn submit(
+        &mut self,
+        submit: &Submit,
+        body: Body,
+        input: &mut BytesMut,
+        port: &mut dyn Port,
+        now: Instant,
+    ) -> Result<(), SessionError> {
+        let sequence = submit.sequence;
+        if self.pending.contains_key(&sequence) {
+            return Err(SessionError::Duplicate(sequence));
+        }
+        self.last = Some(sequence);
+        let data = self.payload(&body, input);
+        let packets = self.packets(submit, &body, input)?;
+        if let Some(overtaken) = self.overtaken.remove(&sequence) {
+            debug!(sequence, "transfer was unlinked before it came");
+            reply_to_unlink(&mut self.out, overtaken.unlink, -ECONNRESET);
+            return Ok(());
+        }
+        let pending = Pending {
+            packets: submit.packets,
+            isochronous: body.isochronous,
+            endpoint: body.endpoint,
+            held: data.len(),
+            unlink: None,
+        };
+        trace!(sequence, endpoint = %body.endpoint, length = submit.length, "submit");
+        match self.transfer_kind(submit, body.isochronous, data, packets) {
+            Ok(kind) => {
+                let transfer = Transfer {
+                    id: TransferId(sequence.into()),
+                    endpoint: body.endpoint,
+                    kind,
+                };
+                if is_port_reset(submit) {
+                    port.reset(now);
+                    self.collect(port, None);
+                    self.reply(
+                        sequence,
+                        pending,
+                        Completion::empty(transfer.id, Status::Done),
+                    );
+                    return Ok(());
+                }
+                port.submit(transfer, now);
+                self.collect(port, Some((sequence, pending)));
+            }
+            Err(status) => self.refuse(sequence, pending, status),
+        }
+        Ok(())
+    }
+
+    /// What to submit, or the status that refuses it.
+    fn transfer_kind(
+        &self,
+        submit: &Submit,
+        isochronous: bool,
+        data: Bytes,
+        packets: Vec<IsoPacket>,
+    ) -> Result<TransferKind, i32> {
+        let full = self.pending.len() >= self.limits.pending_transfers;
+        if full || self.held + data.len() > self.limits.pending_bytes && self.held > 0 {
+            return Err(-ENOMEM);
+        }
+        if submit.endpoint == 0 {
+            let setup: Setup = submit.setup();
+            if setup.length > 0 && setup.direction() != submit.direction {
+                return Err(-EPROTO);
+            }
+            return Ok(TransferKind::Control {
+                setup,
+                data,
+                room: submit.length,
+            });
+        }
+        Ok(match submit.direction {
+            _ if isochronous => TransferKind::Isochronous { data, packets },
+            Direction::In => TransferKind::In {
+                length: submit.length,
+            },
+            Direction::Out => TransferKind::Out {
+                data,
+                zero_packet: submit.flags & ZERO_PACKET != 0,
+            },
+        })
+    }
+
+    fn refuse(&mut self, sequence: u32, pending: Pending, status: i32) {
+        debug!(sequence, endpoint = %pending.endpoint, status, "transfer refused");
+        let reply = SubmitReply {
+            sequence,
+            status,
+            packets: if pending.isochronous {
+                0
+            } else {
+                pending.packets
+            },
+            ..SubmitReply::default()
+        };
+        let header = Reply::Submit(reply).encode();
+        self.out.push_head(|out| out.extend_from_slice(&header));
+    }
+
+    fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
+        let crowded = self.pending_on[body.endpoint.index()] > 0;
+        if crowded && body.payload < COPIED_BELOW {
+            let copy = Bytes::copy_from_slice(&input[..body.payload]);
+            input.advance(body.payload);
+            copy
+        } else {
+            input.split_to(body.payload).freeze()
+        }
+    }
+
+    fn packets(
+        &mut self,
+        submit: &Submit,
+        body: &Body,
+        input: &mut BytesMut,
+    ) -> Result<Vec<IsoPacket>, SessionError> {
+        if !body.isochronous {
+            return Ok(Vec::new());
+        }
+        let mut packets = self.spare.pop().unwrap_or_default();
+        packets.clear();
+        let (descriptions, _) = input[..body.packets * ISO_PACKET_SIZE].as_chunks();
+        packets.extend(descriptions.iter().map(decode_iso_packet));
+        input.advance(body.packets * ISO_PACKET_SIZE);
+        let mut total = 0u64;
+        for (packet, window) in packets.iter().enumerate() {
+            total += u64::from(window.length);
+            let end = u64::from(window.offset) + u64::from(window.length);
+            if end > submit.length.into() || total > submit.length.into() {
+                return Err(SessionError::PacketWindow {
+                    sequence: submit.sequence,
+                    packet,
+                });
+            }
+        }
+        Ok(packets)
+    }
+
+    fn unlink(&mut self, sequence: u32, target: u32, port: &mut dyn Port, now: Instant) {
+        trace!(sequence, target, "unlink");
+        if let Some(pending) = self.pending.get_mut(&target) {
+            if pending.unlink.is_none() {
+                pending.unlink = Some(sequence);
+                port.cancel(TransferId(target.into()), now);
+                self.collect(port, None);
+                return;
+            }
+        } else if self.is_ahead(target) && self.overtaken.len() < OVERTAKEN_MOST {
+            // vhci_tx may send an unlink before the submit that it names.
+            if let Entry::Vacant(entry) = self.overtaken.entry(target) {
+                entry.insert(Overtaken {
+                    unlink: sequence,
+                    until: now + OVERTAKEN_WAIT,
+                });
+                return;
+            }
+        }
+        reply_to_unlink(&mut self.out, sequence, 0);
+    }
+
+    /// Whether a submit of this number is yet to come: numbers rise, and wrap.
+    fn is_ahead(&self, target: u32) -> bool {
+        self.last
+            .is_none_or(|last| target.wrapping_sub(last).cast_signed() > 0)
+    }
+
+    /// Replies to every transfer that has ended. `current` has just been submitted; if it has not ended, it is kept.
+    fn collect(&mut self, port: &mut dyn Port, current: Option<(u32, Pending)>) {
+        let mut current = current;
+        while let Some(completion) = port.completion() {
+            let sequence = (completion.id.0 & u64::from(u32::MAX)) as u32;
+            let pending = match current {
+                Some((number, pending)) if number == sequence => {
+                    current = None;
+                    Some(pending)
+                }
+                _ => self.forget(sequence),
+            };
+            if let Some(pending) = pending {
+                self.reply(sequence, pending, completion);
+            }
+        }
+        if let Some((sequence, pending)) = current {
+            self.pending_on[pending.endpoint.index()] += 1;
+            self.held += pending.held;
+            self.pending.insert(sequence, pending);
+        }
+    }
+
+    fn forget(&mut self, sequence: u32) -> Option<Pending> {
+        let pending = self.pending.remove(&sequence)?;
+        self.pending_on[pending.endpoint.index()] -= 1;
+        self.held -= pending.held;
+        Some(pending)
+    }
+
+    /// Replies to a transfer: with its end, or where it was taken back before anything moved, to the unlink alone.
+    ///
+    /// A transfer that was taken back in the middle is told with what had moved, so that nothing is lost; the client's
+    /// kernel hands it to its driver as unlinked all the same.
+    fn reply(&mut self, sequence: u32, pending: Pending, completion: Completion) {
+        if let (Status::Cancelled, 0, Some(unlink)) =
+            (completion.status, completion.actual_length, pending.unlink)
+        {
+            reply_to_unlink(&mut self.out, unlink, -ECONNRESET);
+            self.spare.extend(completion.iso.map(|iso| iso.packets));
+            return;
+        }
+        let mut reply = SubmitReply {
+            sequence,
+            status: completion.status.to_wire(),
+            actual_length: completion.actual_length,
+            packets: if pending.isochronous {
+                0
+            } else {
+                pending.packets
+            },
+            ..SubmitReply::default()
+        };
+        if let Some(iso) = &completion.iso {
+            reply.start_frame = iso.start_frame;
+            reply.error_count = iso.error_count;
+            reply.packets = u32::try_from(iso.packets.len()).unwrap_or(0);
+        }
+        let header = Reply::Submit(reply).encode();
+        self.out.push_head(|out| out.extend_from_slice(&header));
+        for piece in completion.data.into_pieces() {
+            self.out.push_payload(piece);
+        }
+        if let Some(iso) = completion.iso {
+            self.out.push_head(|out| {
+                for packet in &iso.packets {
+                    encode_iso_packet(packet, out);
+                }
+            });
+            self.spare.push(iso.packets);
+        }
+        if let Some(unlink) = pending.unlink {
+            reply_to_unlink(&mut self.out, unlink, 0);
+        }
+    }
+}
+
+/// What follows a submit's header.
+struct Body {
+    endpoint: EndpointAddress,
+    isochronous: bool,
+    /// Bytes of OUT data.
+    payload: usize,
+    packets: usize,
+}
+
+impl Body {
+    fn size(&self) -> usize {
+        self.payload + self.packets * ISO_PACKET_SIZE
+    }
+}
+
+fn is_port_reset(submit: &Submit) -> bool {
+    submit.endpoint == 0 && submit.setup[..4] == PORT_RESET && submit.setup().length == 0
+}
+
+fn reply_to_unlink(out: &mut Outbox, sequence: u32, status: i32) {
+    let header = Reply::Unlink { sequence, status }.encode();
+    out.push_head(|out| out.extend_from_slice(&header));
+}

@@ -1,0 +1,116 @@
+//! The keys and values of a spec, taken one by one by the model that they are for.
+
+use std::{fmt::Display, str::FromStr};
+
+/// What a user gave for a model, by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<(String, Option<String>)>);
+
+/// A parameter that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// No such key.
+    #[error("there is no parameter `{key}`: {known}")]
+    Unknown {
+        /// The key.
+        key: String,
+        /// What there is.
+        known: String,
+    },
+    /// A key given twice.
+    #[error("parameter `{0}` is given twice")]
+    Twice(String),
+    /// A key without a value that needs one.
+    #[error("parameter `{0}` needs a value: write {0}=…")]
+    NoValue(String),
+    /// A value that does not do.
+    #[error("`{value}` is no value for parameter `{key}`: {rule}")]
+    Value {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// What would do.
+        rule: String,
+    },
+}
+
+impl Parameters {
+    /// Adds a key with its value, if it has one.
+    ///
+    /// # Errors
+    /// Where the key is there already.
+    pub fn add(&mut self, key: &str, value: Option<&str>) -> Result<(), ParameterError> {
+        if self.0.iter().any(|(known, _)| known == key) {
+            return Err(ParameterError::Twice(key.to_owned()));
+        }
+        self.0.push((key.to_owned(), value.map(str::to_owned)));
+        Ok(())
+    }
+
+    /// Takes a key's value, as text.
+    ///
+    /// # Errors
+    /// Where the key is there without a value.
+    pub fn text(&mut self, key: &str) -> Result<Option<String>, ParameterError> {
+        let Some(place) = self.0.iter().position(|(known, _)| known == key) else {
+            return Ok(None);
+        };
+        match self.0.remove(place) {
+            (_, Some(value)) => Ok(Some(value)),
+            (key, None) => Err(ParameterError::NoValue(key)),
+        }
+    }
+
+    /// Takes a key's value, read as a `T`.
+    ///
+    /// # Errors
+    /// Where there is no value or it is no `T`.
+    pub fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        key: &str,
+    ) -> Result<Option<T>, ParameterError> {
+        let parse = |value: String| {
+            value
+                .parse()
+                .map_err(|error: T::Err| ParameterError::Value {
+                    key: key.to_owned(),
+                    rule: error.to_string(),
+                    value,
+                })
+        };
+        self.text(key)?.map(parse).transpose()
+    }
+
+    /// Takes a key's value, a number within `range`; `default` where it is left out.
+    ///
+    /// # Errors
+    /// Where there is no value or it is no such number.
+    pub fn number(
+        &mut self,
+        key: &str,
+        range: std::ops::RangeInclusive<u32>,
+        default: u32,
+    ) -> Result<u32, ParameterError> {
+        let Some(value) = self.text(key)? else {
+            return Ok(default);
+        };
+        match value.parse() {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(ParameterError::Value {
+                key: key.to_owned(),
+                value,
+                rule: format!(
+                    "it takes a number from {} to {}",
+                    range.start(),
+                    range.end()
+                ),
+            }),
+        }
+    }
+
+    /// Takes the first key that is left.
+    pub(crate) fn left_over(&mut self) -> Option<String> {
+        self.0.pop().map(|(key, _)| key)
+    }
+}

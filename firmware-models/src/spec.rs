@@ -1,0 +1,223 @@
+//! Specs: what a user writes for a device, `MODEL[,key[=value]]…`.
+
+use std::{fmt, str::FromStr, time::Instant};
+
+use usbwright_emulator::{
+    BusId, EmulatedDevice,
+    protocol::{Speed, descriptor::DescriptorError},
+};
+
+use crate::{MODELS, Model, ParameterError, Parameters, model};
+
+/// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    text: String,
+    model: &'static Model,
+    speed: Speed,
+    bus_id: Option<BusId>,
+    parameters: Parameters,
+}
+
+/// A spec that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// No such model.
+    #[error(
+        "there is no model `{name}`: choose one of {known} (`usbwright devices` tells about them)"
+    )]
+    Model {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// A parameter that can't be used.
+    #[error("{model}: {source}")]
+    Parameter {
+        /// The model.
+        model: &'static str,
+        /// What is wrong.
+        source: ParameterError,
+    },
+}
+
+/// A device that can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A parameter that can't be used.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A device that can't be.
+    #[error(transparent)]
+    Descriptor(#[from] DescriptorError),
+}
+
+impl Spec {
+    /// The model asked for.
+    pub fn model(&self) -> &'static Model {
+        self.model
+    }
+
+    /// The speed it is to run at.
+    pub fn speed(&self) -> Speed {
+        self.speed
+    }
+
+    /// The bus id asked for.
+    pub fn bus_id(&self) -> Option<&BusId> {
+        self.bus_id.as_ref()
+    }
+
+    /// Makes the device. Its (micro)frames count from `now`.
+    ///
+    /// # Errors
+    /// Where a parameter can't be used.
+    pub fn build(&self, now: Instant) -> Result<EmulatedDevice, BuildError> {
+        let mut parameters = self.parameters.clone();
+        let device = (self.model.make)(self.speed, &mut parameters, now)?;
+        match parameters.left_over() {
+            None => Ok(device),
+            Some(key) => Err(unknown(self.model, key).into()),
+        }
+    }
+}
+
+fn unknown(model: &Model, key: String) -> ParameterError {
+    let names: Vec<_> = model.parameters.iter().map(|it| it.name).collect();
+    ParameterError::Unknown {
+        key,
+        known: format!("it takes speed, busid, {}", names.join(", ")),
+    }
+}
+
+impl FromStr for Spec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let mut words = words(text).into_iter();
+        let name = words.next().unwrap_or_default();
+        let model = model(&name).ok_or_else(|| SpecError::Model {
+            name,
+            known: MODELS
+                .iter()
+                .map(|it| it.name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })?;
+        let wrong = |source| SpecError::Parameter {
+            model: model.name,
+            source,
+        };
+        let mut parameters = Parameters::default();
+        for word in words {
+            let (key, value) = match word.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None => (word.as_str(), None),
+            };
+            if !["speed", "busid"].contains(&key)
+                && !model.parameters.iter().any(|it| it.name == key)
+            {
+                return Err(wrong(unknown(model, key.to_owned())));
+            }
+            parameters.add(key, value).map_err(wrong)?;
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            model,
+            speed: speed(model, &mut parameters).map_err(wrong)?,
+            bus_id: parameters.parsed("busid").map_err(wrong)?,
+            parameters,
+        })
+    }
+}
+
+fn speed(model: &Model, parameters: &mut Parameters) -> Result<Speed, ParameterError> {
+    let Some(value) = parameters.text("speed")? else {
+        return Ok(model.speeds[0]);
+    };
+    match value.parse() {
+        Ok(speed) if model.speeds.contains(&speed) => Ok(speed),
+        _ => {
+            let names: Vec<_> = model.speeds.iter().map(|speed| speed.name()).collect();
+            Err(ParameterError::Value {
+                key: "speed".to_owned(),
+                value,
+                rule: format!("it takes one of {}", names.join(", ")),
+            })
+        }
+    }
+}
+
+/// The words between commas; a doubled comma is a comma within a word.
+fn words(text: &str) -> Vec<String> {
+    text.replace(",,", "\0")
+        .split(',')
+        .map(|word| word.replace('\0', ","))
+        .collect()
+}
+
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        match text.parse::<Spec>() {
+            Ok(spec) => spec.build(Instant::now()).unwrap_err().to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_spec_names_model_speed_and_bus_id() {
+        let spec: Spec = "gadget-zero,speed=super,busid=1-7,pattern=1"
+            .parse()
+            .unwrap();
+        assert_eq!(spec.model().name, "gadget-zero");
+        assert_eq!(spec.speed(), Speed::Super);
+        assert_eq!(spec.bus_id().unwrap().as_str(), "1-7");
+        assert_eq!("gadget-zero".parse::<Spec>().unwrap().speed(), Speed::High);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_spec_is_told_with_what_would_do() {
+        for (text, told) in [
+            ("", "there is no model ``: choose one of gadget-zero"),
+            ("disk", "there is no model `disk`"),
+            (
+                "gadget-zero,speed=warp",
+                "it takes one of high, full, super",
+            ),
+            (
+                "gadget-zero,speed",
+                "parameter `speed` needs a value: write speed=…",
+            ),
+            (
+                "gadget-zero,colour=red",
+                "there is no parameter `colour`: it takes speed, busid, pattern",
+            ),
+            (
+                "gadget-zero,pattern=1,pattern=1",
+                "parameter `pattern` is given twice",
+            ),
+            (
+                "gadget-zero,pattern=3",
+                "`3` is no value for parameter `pattern`: it takes a number from 0 to 2",
+            ),
+            ("gadget-zero,busid=a b", "`a b` is no bus id"),
+        ] {
+            assert!(error(text).contains(told), "{text}: {}", error(text));
+        }
+    }
+
+    #[test]
+    fn a_doubled_comma_is_a_comma() {
+        assert_eq!(words("a,b=c,,d,e"), ["a", "b=c,d", "e"]);
+    }
+}

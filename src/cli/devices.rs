@@ -1,0 +1,79 @@
+//! `usbwright devices`: the models that can be made.
+
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+};
+
+use serde_json::json;
+use usbwright::models::{MODELS, Model};
+
+/// List the device models, with their parameters.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut out = stdout().lock();
+    if arguments.json {
+        let models: Vec<_> = MODELS.iter().map(as_json).collect();
+        writeln!(out, "{:#}", json!(models))?;
+    } else {
+        for model in MODELS {
+            write_text(&mut out, model)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn speeds(model: &Model) -> String {
+    let names: Vec<_> = model.speeds.iter().map(|speed| speed.name()).collect();
+    names.join("|")
+}
+
+fn write_text(out: &mut impl Write, model: &Model) -> std::io::Result<()> {
+    writeln!(out, "{}: {}", model.name, model.summary)?;
+    let mut line = |name: &str, values: &str, summary: &str| {
+        writeln!(out, "    {:28} {summary}", format!("{name}={values}"))
+    };
+    let default = model.speeds.first().map_or("", |speed| speed.name());
+    line(
+        "speed",
+        &speeds(model),
+        &format!("the speed it runs at (default {default})"),
+    )?;
+    line(
+        "busid",
+        "ID",
+        "its bus id (default: the first free one of 1-1, 1-2, …)",
+    )?;
+    for parameter in model.parameters {
+        let summary = format!("{} (default {})", parameter.summary, parameter.default);
+        line(parameter.name, parameter.values, &summary)?;
+    }
+    Ok(())
+}
+
+fn as_json(model: &Model) -> serde_json::Value {
+    let parameters: Vec<_> = model
+        .parameters
+        .iter()
+        .map(|it| {
+            json!({
+                "name": it.name,
+                "values": it.values,
+                "default": it.default,
+                "summary": it.summary,
+            })
+        })
+        .collect();
+    json!({
+        "name": model.name,
+        "summary": model.summary,
+        "speeds": model.speeds.iter().map(|speed| speed.name()).collect::<Vec<_>>(),
+        "parameters": parameters,
+    })
+}

@@ -1,0 +1,60 @@
+//! The command line: what was typed, which command it is, and how it ends.
+
+mod devices;
+mod exit;
+mod generate;
+mod logging;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use usbwright::protocol::usbip::operation::ExportedDevice;
+
+/// USB devices out of software: emulated over USB/IP, attached by a real operating system.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = exit::HELP)]
+struct Cli {
+    /// Tell more on stderr: -v what happens, -vv each refused transfer, -vvv each transfer.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Tell errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Devices(devices::Arguments),
+    Serve(serve::Arguments),
+    #[command(hide = true)]
+    Completions(generate::CompletionsArguments),
+    #[command(hide = true)]
+    Man(generate::ManArguments),
+}
+
+/// Runs the command that was typed.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.verbose, cli.quiet);
+    let result = match cli.command {
+        Command::Devices(arguments) => devices::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Completions(arguments) => generate::completions(&arguments),
+        Command::Man(arguments) => generate::man(&arguments),
+    };
+    exit::report(result)
+}
+
+/// A device in one line, as lists print it.
+fn describe(device: &ExportedDevice) -> String {
+    let summary = &device.summary;
+    format!(
+        "{}: {:04x}:{:04x}, {} speed",
+        device.bus_id, summary.vendor_id, summary.product_id, summary.speed
+    )
+}

@@ -1,0 +1,93 @@
+//! `usbwright serve`: exports devices over USB/IP until it is told to end.
+
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use usbwright::{
+    emulator::{
+        Bus,
+        server::{Address, Limits, Server},
+    },
+    models::Spec,
+};
+
+/// Export devices over USB/IP.
+///
+/// It prints a line for each device and each address, then `ready`, and serves until SIGINT or SIGTERM.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super,busid=1-7: `usbwright devices` lists the models and their
+parameters. A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
+
+USB/IP has no authentication: whoever reaches an address may use the devices.")]
+pub(super) struct Arguments {
+    /// A device to export.
+    #[arg(value_name = "SPEC", required = true)]
+    specs: Vec<Spec>,
+
+    /// Where to listen: IP:PORT, IP for port 3240, or unix:/PATH.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3240")]
+    listen: Vec<Address>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    // From here on a signal ends the server cleanly, even before it is ready.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let bus = Bus::new();
+    plug(&bus, &arguments.specs)?;
+    let mut server = Server::new(bus.clone(), Limits::default());
+    for device in bus.devices() {
+        print(&super::describe(&device.description))?;
+    }
+    for address in &arguments.listen {
+        let bound = server
+            .listen(address)
+            .await
+            .with_context(|| format!("can't listen at {address}"))?;
+        print(&format!("listening at {bound}"))?;
+    }
+    print("ready")?;
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    server.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
+pub(super) fn plug(bus: &Bus, specs: &[Spec]) -> anyhow::Result<()> {
+    let now = Instant::now();
+    let (named, others): (Vec<_>, Vec<_>) = specs.iter().partition(|it| it.bus_id().is_some());
+    for spec in named.into_iter().chain(others) {
+        let device = spec
+            .build(now)
+            .with_context(|| format!("can't make {spec}"))?;
+        bus.plug(Box::new(device), spec.bus_id().cloned())
+            .with_context(|| format!("can't plug {spec} in"))?;
+    }
+    Ok(())
+}
+
+/// Prints a line at once, for whoever waits for it.
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}
