@@ -87,7 +87,10 @@ impl EmulatedDevice {
     pub(super) fn serve_control(&mut self) -> bool {
         let mut answered = false;
         while let Some(request) = self.control.pop_front() {
-            let Some(answer) = self.answer(&request) else {
+            self.in_hand = Some(request.id);
+            let answer = self.answer(&request);
+            self.in_hand = None;
+            let Some(answer) = answer else {
                 self.control.push_front(request);
                 break;
             };

@@ -47,6 +47,8 @@ pub struct EmulatedDevice {
     /// Isochronous endpoints with a transfer under way, a bit for each index.
     running: u32,
     done: VecDeque<Completion>,
+    /// The transfer that the firmware is being asked about; where it panics, this one is in no queue.
+    in_hand: Option<TransferId>,
     connected: bool,
 }
 
@@ -71,6 +73,7 @@ impl EmulatedDevice {
             waiting: 0,
             running: 0,
             done: VecDeque::new(),
+            in_hand: None,
             connected: true,
         })
     }
@@ -110,6 +113,9 @@ impl EmulatedDevice {
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
                 .unwrap_or("no message");
             error!("the firmware panicked, and its device is unplugged: {message}");
+            let in_hand = self.in_hand.take();
+            self.done
+                .extend(in_hand.map(|id| Completion::empty(id, Status::Disconnected)));
             self.unplug();
         }
     }
@@ -151,7 +157,10 @@ impl EmulatedDevice {
         if !endpoint.queue.is_empty() {
             return endpoint.queue.push_back(pending);
         }
-        match endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world) {
+        self.in_hand = Some(pending.id);
+        let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
+        self.in_hand = None;
+        match attempt {
             Attempt::Ended(status) => {
                 self.finish(index, pending, status);
                 self.pump();
@@ -221,7 +230,10 @@ impl EmulatedDevice {
                 self.waiting &= !(1 << index);
                 break;
             };
-            match endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world) {
+            self.in_hand = Some(pending.id);
+            let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
+            self.in_hand = None;
+            match attempt {
                 Attempt::Ended(status) => {
                     self.finish(index, pending, status);
                     moved = true;
@@ -238,7 +250,10 @@ impl EmulatedDevice {
     fn run_isochronous(&mut self) {
         for index in bits(self.running) {
             while let Some(endpoint) = &mut self.endpoints[index] {
-                match endpoint.run_iso(&mut *self.firmware, &mut self.world) {
+                self.in_hand = endpoint.queue.front().map(|pending| pending.id);
+                let ended = endpoint.run_iso(&mut *self.firmware, &mut self.world);
+                self.in_hand = None;
+                match ended {
                     Some(pending) => self.done.push_back(pending.end(Status::Done)),
                     None => break,
                 }

@@ -99,7 +99,7 @@ mod tests {
         while !outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); 2];
             let count = outbox.gather(&mut slices);
-            let bytes = slices[..count].concat();
+            let bytes: Vec<u8> = slices[..count].iter().flat_map(|it| it.to_vec()).collect();
             let taken = step.min(bytes.len());
             all.extend_from_slice(&bytes[..taken]);
             outbox.advance(taken);
