@@ -18,7 +18,7 @@ const COMPATIBLE_ID: Rule = (
 const FUNCTIONS: Rule = ("there are at most 255 functions", REFERENCE_10);
 const SET_LENGTH: Rule = ("a set has at most 65535 bytes", REFERENCE_20);
 const PROPERTY_LENGTH: Rule = (
-    "a property's name and value have at most 65535 bytes each",
+    "a property has at most 65535 bytes with its name and value",
     REFERENCE_20,
 );
 const PROPERTY_NAME: Rule = ("a property has a name", REFERENCE_20);
