@@ -1,5 +1,8 @@
 //! One client's session with one device: commands in, replies out, no I/O.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     time::{Duration, Instant},
@@ -90,7 +93,7 @@ pub(super) struct Session {
     pending: HashMap<u32, Pending>,
     /// How many of them each endpoint has.
     pending_on: [u32; 32],
-    /// Bytes of OUT payload that they hold.
+    /// Bytes that they hold.
     held: usize,
     /// The last submit's number.
     last: Option<u32>,
@@ -179,6 +182,11 @@ impl Session {
         self.collect(port, None);
     }
 
+    /// How many transfers wait for the device, and the bytes that they hold.
+    pub(super) fn pending(&self) -> (usize, usize) {
+        (self.pending.len(), self.held)
+    }
+
     /// When [`Self::poll`] is due.
     pub(super) fn deadline(&self, port: &dyn Port) -> Option<Instant> {
         let unlinks = self.overtaken.values().map(|overtaken| overtaken.until);
@@ -246,11 +254,11 @@ impl Session {
             packets: submit.packets,
             isochronous: body.isochronous,
             endpoint: body.endpoint,
-            held: data.len(),
+            held: body.size(),
             unlink: None,
         };
         trace!(sequence, endpoint = %body.endpoint, length = submit.length, "submit");
-        match self.transfer_kind(submit, body.isochronous, data, packets) {
+        match self.transfer_kind(submit, &body, data, packets) {
             Ok(kind) => {
                 let transfer = Transfer {
                     id: TransferId(sequence.into()),
@@ -279,12 +287,12 @@ impl Session {
     fn transfer_kind(
         &self,
         submit: &Submit,
-        isochronous: bool,
+        body: &Body,
         data: Bytes,
         packets: Vec<IsoPacket>,
     ) -> Result<TransferKind, i32> {
         let full = self.pending.len() >= self.limits.pending_transfers;
-        if full || self.held + data.len() > self.limits.pending_bytes && self.held > 0 {
+        if full || self.held + body.size() > self.limits.pending_bytes && self.held > 0 {
             return Err(-ENOMEM);
         }
         if submit.endpoint == 0 {
@@ -299,7 +307,7 @@ impl Session {
             });
         }
         Ok(match submit.direction {
-            _ if isochronous => TransferKind::Isochronous { data, packets },
+            _ if body.isochronous => TransferKind::Isochronous { data, packets },
             Direction::In => TransferKind::In {
                 length: submit.length,
             },
