@@ -48,7 +48,7 @@ const REQUESTS: [[u8; 8]; 20] = [
 const ENDPOINTS: [u8; 10] = [0x81, 0x01, 0x81, 0x01, 0x82, 0x02, 0x83, 0x03, 0x8f, 0x04];
 
 /// Does what `script` tells, and checks every promise on the way.
-pub fn run(script: &[u8]) {
+pub(crate) fn run(script: &[u8]) {
     let mut host = Host::new(script);
     while let Some(action) = host.shared.next() {
         host.act(action);
