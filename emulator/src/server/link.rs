@@ -105,6 +105,10 @@ impl<'a> Link<'a> {
             self.attend(now)?;
             let need = self.session.run(&mut self.input, self.lease.port(), now)?;
             let blocked = !self.write()?;
+            if !self.lease.port().is_connected() {
+                // It went while it ran a command, after which there may be nothing to wake up for.
+                return Err(Ended::Unplugged);
+            }
             match need {
                 _ if blocked => self.wait(PollFlags::OUT)?,
                 Need::Room => {}
