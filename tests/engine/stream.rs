@@ -209,7 +209,7 @@ fn request(sequence: u32, setup: [u8; 8]) -> Vec<u8> {
 
 fn transfer(sequence: u32, byte: &mut impl FnMut() -> u8) -> Vec<u8> {
     let endpoint = [1, 1, 1, 2, 2, 3, 4, 15][usize::from(byte() % 8)];
-    let reads = byte() % 2 == 0;
+    let reads = byte().is_multiple_of(2);
     let count = u32::from(byte());
     let length = match byte() % 4 {
         0 => count % 8,

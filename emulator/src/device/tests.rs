@@ -135,7 +135,7 @@ impl Firmware for Scripted {
         self.with(|script| {
             script
                 .calls
-                .push(format!("setting {interface}.{alternate}"))
+                .push(format!("setting {interface}.{alternate}"));
         });
     }
 

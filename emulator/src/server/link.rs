@@ -31,8 +31,8 @@ use crate::bus::Lease;
 
 /// Bytes asked of the socket at a time while little comes.
 const READ_SMALL: usize = 16 << 10;
-/// Bytes asked of the socket at a time while much comes.
-const READ_LARGE: usize = 256 << 10;
+/// Bytes asked of the socket at a time while much comes. A command larger than this has a buffer of its own.
+pub(super) const READ_LARGE: usize = 256 << 10;
 /// Slices in one gathered write.
 const SLICES: usize = 128;
 
@@ -79,6 +79,8 @@ struct Link<'a> {
     bell_end: UnixStream,
     /// What one read asks for.
     read_size: usize,
+    /// Whether `input` was made for a large command. Nothing else goes into it, so that no small payload keeps it alive.
+    is_for_one: bool,
 }
 
 impl<'a> Link<'a> {
@@ -94,6 +96,7 @@ impl<'a> Link<'a> {
             bell,
             bell_end,
             read_size: READ_SMALL,
+            is_for_one: false,
         })
     }
 
@@ -137,9 +140,18 @@ impl<'a> Link<'a> {
     /// Reads once, so that `size` bytes of input fit; tells whether the socket has nothing left.
     fn read(&mut self, size: usize) -> Result<bool, Ended> {
         let missing = size.saturating_sub(self.input.len());
-        self.input.reserve(missing.max(self.read_size));
-        let room = self.input.capacity() - self.input.len();
-        match receive(self.socket.as_fd(), &mut self.input) {
+        let was_for_one = std::mem::replace(&mut self.is_for_one, size > READ_LARGE);
+        if was_for_one && !self.is_for_one {
+            self.input = BytesMut::from(&self.input[..]);
+        }
+        let room = if self.is_for_one {
+            self.input.reserve(missing);
+            missing
+        } else {
+            self.input.reserve(missing.max(self.read_size));
+            self.input.capacity() - self.input.len()
+        };
+        match receive(self.socket.as_fd(), &mut self.input, room) {
             Ok(0) => Err(Ended::Closed),
             Ok(count) => {
                 if count == room {

@@ -22,14 +22,12 @@ use usbwright_protocol::{
     },
 };
 
-use super::{Limits, outbox::Outbox};
+use super::{Limits, link::READ_LARGE, outbox::Outbox};
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
 /// Unlinks that may wait for their submits.
 const OVERTAKEN_MOST: usize = 1024;
-/// Where transfers wait already, a payload smaller than this is copied rather than keep its whole receive buffer alive.
-const COPIED_BELOW: usize = 16 << 10;
 
 /// SET_FEATURE(PORT_RESET) to a hub's port, by which clients reset the device (`stub_rx.c`, usbip-win2).
 const PORT_RESET: [u8; 4] = [0x23, 0x03, 0x04, 0x00];
@@ -161,7 +159,7 @@ impl Session {
                         return Ok(Need::Input(size));
                     }
                     input.advance(HEADER_SIZE);
-                    self.submit(&submit, body, input, port, now)?;
+                    self.submit(&submit, &body, input, port, now)?;
                 }
             }
         }
@@ -227,13 +225,17 @@ impl Session {
             } else {
                 0
             },
+            promised: match submit.direction {
+                Direction::In if isochronous => submit.length as usize,
+                _ => 0,
+            },
         })
     }
 
     fn submit(
         &mut self,
         submit: &Submit,
-        body: Body,
+        body: &Body,
         input: &mut BytesMut,
         port: &mut dyn Port,
         now: Instant,
@@ -243,8 +245,8 @@ impl Session {
             return Err(SessionError::Duplicate(sequence));
         }
         self.last = Some(sequence);
-        let data = self.payload(&body, input);
-        let packets = self.packets(submit, &body, input)?;
+        let data = self.payload(body, input);
+        let packets = self.packets(submit, body, input)?;
         if let Some(overtaken) = self.overtaken.remove(&sequence) {
             debug!(sequence, "transfer was unlinked before it came");
             reply_to_unlink(&mut self.out, overtaken.unlink, -ECONNRESET);
@@ -254,11 +256,11 @@ impl Session {
             packets: submit.packets,
             isochronous: body.isochronous,
             endpoint: body.endpoint,
-            held: body.size(),
+            held: body.held(),
             unlink: None,
         };
         trace!(sequence, endpoint = %body.endpoint, length = submit.length, "submit");
-        match self.transfer_kind(submit, &body, data, packets) {
+        match self.transfer_kind(submit, body, data, packets) {
             Ok(kind) => {
                 let transfer = Transfer {
                     id: TransferId(sequence.into()),
@@ -292,7 +294,7 @@ impl Session {
         packets: Vec<IsoPacket>,
     ) -> Result<TransferKind, i32> {
         let full = self.pending.len() >= self.limits.pending_transfers;
-        if full || self.held + body.size() > self.limits.pending_bytes && self.held > 0 {
+        if full || self.held + body.held() > self.limits.pending_bytes && self.held > 0 {
             return Err(-ENOMEM);
         }
         if submit.endpoint == 0 {
@@ -335,8 +337,9 @@ impl Session {
     }
 
     fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
+        // Where transfers wait already, this one is going to wait, too: it must not keep all that came beside it alive.
         let crowded = self.pending_on[body.endpoint.index()] > 0;
-        if crowded && body.payload < COPIED_BELOW {
+        if crowded && HEADER_SIZE + body.size() <= READ_LARGE {
             let copy = Bytes::copy_from_slice(&input[..body.payload]);
             input.advance(body.payload);
             copy
@@ -485,11 +488,18 @@ struct Body {
     /// Bytes of OUT data.
     payload: usize,
     packets: usize,
+    /// Bytes that come when their time has come, whether or not the client reads: those of an isochronous IN transfer.
+    promised: usize,
 }
 
 impl Body {
     fn size(&self) -> usize {
         self.payload + self.packets * ISO_PACKET_SIZE
+    }
+
+    /// What the transfer costs while it waits.
+    fn held(&self) -> usize {
+        self.size() + self.promised
     }
 }
 

@@ -152,7 +152,7 @@ impl Host {
         let data = self.shared.data(self.shared.length());
         let kind = TransferKind::Out {
             data: data.clone(),
-            zero_packet: self.shared.byte() % 2 == 0,
+            zero_packet: self.shared.byte().is_multiple_of(2),
         };
         self.submit(endpoint, kind, data.len(), false, data);
     }

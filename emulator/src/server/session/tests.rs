@@ -2,8 +2,6 @@
 
 use std::io::IoSlice;
 
-use usbwright_protocol::Speed;
-
 use super::*;
 use crate::{
     EmulatedDevice,
@@ -271,9 +269,9 @@ fn transfers_beyond_the_limits_are_refused_and_those_before_them_kept() {
 }
 
 #[test]
-fn descriptions_of_isochronous_packets_count_as_bytes_held() {
+fn isochronous_packets_and_what_they_will_bring_count_as_bytes_held() {
     let mut bench = Bench::new(Limits {
-        pending_bytes: 100 * ISO_PACKET_SIZE,
+        pending_bytes: 2 * 1024 + 100 * ISO_PACKET_SIZE,
         ..Limits::default()
     });
     for sequence in [3, 4] {
@@ -285,6 +283,8 @@ fn descriptions_of_isochronous_packets_count_as_bytes_held() {
         bench.send(Command::Submit(submit), &[0; 60 * ISO_PACKET_SIZE]);
     }
     assert_eq!(bench.statuses(), [(4, -ENOMEM)]);
+    let held = 1024 + 60 * ISO_PACKET_SIZE;
+    assert_eq!(bench.session.pending(), (1, held));
     bench.unlink(5, 3);
     bench.unlinked(5, -ECONNRESET);
     assert_eq!(bench.session.pending(), (0, 0));
