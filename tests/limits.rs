@@ -1,6 +1,7 @@
 //! What clients may cost: memory, threads and file descriptors, measured from outside.
 
 #[allow(dead_code, reason = "the hostile clients ask for other parts of it")]
+#[path = "support/usbip/mod.rs"]
 mod support;
 
 use std::{

@@ -2,7 +2,7 @@
 
 mod engine;
 #[allow(dead_code, reason = "the client of the other tests asks for more")]
-#[path = "support/vhci.rs"]
+#[path = "support/usbip/vhci.rs"]
 mod vhci;
 
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 
 #[path = "../../tests/engine/mod.rs"]
 mod engine;
-#[path = "../../tests/support/vhci.rs"]
+#[path = "../../tests/support/usbip/vhci.rs"]
 mod vhci;
 
 use libfuzzer_sys::fuzz_target;

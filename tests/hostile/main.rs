@@ -1,6 +1,6 @@
 //! Clients that misbehave, and clients that only use what the protocol lets them, over real sockets.
 //!
-//! Every reply is checked by a model of the kernel's client (`support/vhci.rs`), which panics where the kernel would drop
+//! Every reply is checked by a model of the kernel's client (`support/usbip/vhci.rs`), which panics where the kernel would drop
 //! the device. What has gone wrong in other USB/IP servers is held against this one:
 //!
 //! | What went wrong elsewhere | The test that keeps it away |
@@ -39,7 +39,7 @@
 //! Out of scope of a server of emulated devices: how fast the client finds a transfer in its list, and streams.
 
 #[allow(dead_code, reason = "limits.rs asks for other parts of it")]
-#[path = "../support/mod.rs"]
+#[path = "../support/usbip/mod.rs"]
 mod support;
 
 mod deaths;
