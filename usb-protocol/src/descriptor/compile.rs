@@ -188,7 +188,7 @@ fn max_power(milliamperes: u16, site: Site) -> Result<u16, DescriptorError> {
     const USB_2: Rule = ("a device draws at most 500 mA", "USB 2.0 §7.2.1");
     const USB_3: Rule = (
         "a device at SuperSpeed draws at most 900 mA",
-        "USB 3.2 §11.4.5",
+        "USB 3.2 §11.4",
     );
     let (most, rule) = if site.speed.is_super() {
         (900, USB_3)

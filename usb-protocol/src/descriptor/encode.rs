@@ -34,7 +34,6 @@ impl DeviceDescriptor {
     }
 
     /// The ten bytes of the device qualifier that tells this descriptor to a host at the other speed (USB 2.0 §9.6.2).
-    #[doc(alias = "device_qualifier")]
     pub(super) fn qualifier(&self) -> [u8; 10] {
         let mut bytes = [0; 10];
         let mut rest = &mut bytes[..];
@@ -145,7 +144,6 @@ impl EndpointDescriptor {
         bytes.extend(&self.extra);
     }
 
-    #[doc(alias = "bmAttributes")]
     fn attributes(&self) -> u8 {
         let usage = match self.usage {
             Usage::Data => 0,

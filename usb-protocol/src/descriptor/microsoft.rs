@@ -11,14 +11,11 @@ use super::{
 const REFERENCE_10: &str = "Microsoft OS 1.0 Descriptors Specification";
 const REFERENCE_20: &str = "Microsoft OS 2.0 Descriptors Specification";
 
-const COMPATIBLE_ID: Rule = (
-    "an id has at most 8 of A-Z, 0-9 and _",
-    "Microsoft OS 2.0 Descriptors Specification, table 13",
-);
+const COMPATIBLE_ID: Rule = ("an id has at most 8 of A-Z, 0-9 and _", REFERENCE_20);
 const FUNCTIONS: Rule = ("there are at most 255 functions", REFERENCE_10);
 const SET_LENGTH: Rule = ("a set has at most 65535 bytes", REFERENCE_20);
 const PROPERTY_LENGTH: Rule = (
-    "a property's name and value have at most 65535 bytes each",
+    "a property has at most 65535 bytes with its name and value",
     REFERENCE_20,
 );
 const PROPERTY_NAME: Rule = ("a property has a name", REFERENCE_20);

@@ -289,7 +289,10 @@ fn companion(
 }
 
 fn burst_rules(endpoint: &Endpoint, size: u16, site: Site) -> Result<(), DescriptorError> {
-    const BURST: Rule = ("a burst has at most 16 packets", "USB 3.2 §9.6.7");
+    const BURST: Rule = (
+        "it is the packets of a burst less one, at most 15",
+        "USB 3.2 §9.6.7",
+    );
     const INTERRUPT: Rule = (
         "an interrupt endpoint has at most 3 packets in a service interval",
         "USB 3.2 §8.12.4",
