@@ -20,8 +20,7 @@ pub enum VhciError {
     ReadOnly(&'static str),
     /// Every port of the hub that the speed needs is taken.
     #[error(
-        "no port is free for a device of {0} speed: detach one (`usbwright port` lists them), or load vhci-hcd again once \
-         the kernel is built with more (CONFIG_USBIP_VHCI_HC_PORTS)"
+        "no port is free for a device of {0} speed: detach one first (`usbwright port` lists them)"
     )]
     NoFreePort(Speed),
     /// There is no port of that number.
