@@ -51,28 +51,28 @@ pub struct RemoteAddressError(String);
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// It can't be reached.
-    #[error("can't reach a USB/IP server at {remote}: {source}")]
+    #[error("can't reach a USB/IP server at {remote}: {cause}")]
     Unreachable {
         /// Where it was sought.
         remote: Remote,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The connection broke.
-    #[error("the server at {remote} went away or did not answer in time: {source}")]
+    #[error("the server at {remote} went away or did not answer in time: {cause}")]
     Broken {
         /// Where it is.
         remote: Remote,
         /// How it broke.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It speaks something else.
-    #[error("the server at {remote} can't be understood: {source}")]
+    #[error("the server at {remote} can't be understood: {cause}")]
     Protocol {
         /// Where it is.
         remote: Remote,
         /// What is wrong with its answer.
-        source: OperationError,
+        cause: OperationError,
     },
     /// It refused the list.
     #[error("the server at {remote} tells no devices: {status}")]
@@ -223,20 +223,20 @@ impl<'a> Link<'a> {
             socket.set_write_timeout(Some(TIMEOUT))?;
             Ok(Self { remote, socket })
         });
-        link.map_err(|source| RemoteError::Unreachable {
+        link.map_err(|cause| RemoteError::Unreachable {
             remote: remote.clone(),
-            source,
+            cause,
         })
     }
 
     fn broken(&self) -> impl FnOnce(io::Error) -> RemoteError {
         let remote = self.remote.clone();
-        |source| RemoteError::Broken { remote, source }
+        |cause| RemoteError::Broken { remote, cause }
     }
 
     fn misunderstood(&self) -> impl FnOnce(OperationError) -> RemoteError {
         let remote = self.remote.clone();
-        |source| RemoteError::Protocol { remote, source }
+        |cause| RemoteError::Protocol { remote, cause }
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {

@@ -21,14 +21,14 @@ impl Default for Sysfs {
 #[derive(Debug, thiserror::Error)]
 pub enum SysfsError {
     /// The system refused.
-    #[error("can't {verb} {path}: {source}")]
+    #[error("can't {verb} {path}: {cause}")]
     Io {
         /// What was tried: `read` or `write`.
         verb: &'static str,
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// What it says can't be understood.
     #[error("{path} says `{text}`, which is no number")]
@@ -41,18 +41,10 @@ pub enum SysfsError {
 }
 
 impl SysfsError {
-    /// What the system said, where it was the system that refused.
-    pub fn kind(&self) -> Option<io::ErrorKind> {
-        match self {
-            Self::Io { source, .. } => Some(source.kind()),
-            Self::Number { .. } => None,
-        }
-    }
-
     /// The error number of the system, where it was the system that refused.
     pub fn errno(&self) -> Option<rustix::io::Errno> {
         match self {
-            Self::Io { source, .. } => rustix::io::Errno::from_io_error(source),
+            Self::Io { cause, .. } => rustix::io::Errno::from_io_error(cause),
             Self::Number { .. } => None,
         }
     }
@@ -77,10 +69,10 @@ impl Sysfs {
         let path = self.path(file);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(text.trim().to_owned()),
-            Err(source) => Err(SysfsError::Io {
+            Err(cause) => Err(SysfsError::Io {
                 verb: "read",
                 path,
-                source,
+                cause,
             }),
         }
     }
@@ -95,10 +87,28 @@ impl Sysfs {
             .write(true)
             .open(&path)
             .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()));
-        written.map_err(|source| SysfsError::Io {
+        written.map_err(|cause| SysfsError::Io {
             verb: "write",
             path,
-            source,
+            cause,
+        })
+    }
+
+    /// The names of what a folder holds.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn names(&self, folder: impl AsRef<Path>) -> Result<Vec<String>, SysfsError> {
+        let path = self.path(folder);
+        let names = fs::read_dir(&path).and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                .collect()
+        });
+        names.map_err(|cause| SysfsError::Io {
+            verb: "read",
+            path,
+            cause,
         })
     }
 

@@ -32,9 +32,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let vhci = Vhci::open(Sysfs::default())?;
     let ports = if arguments.all {
-        let taken = |state| matches!(state, PortState::Used | PortState::Failed);
-        let ports = vhci.ports()?.into_iter().filter(|port| taken(port.state));
-        ports.map(|port| port.number).collect()
+        let ports = vhci.ports()?.into_iter();
+        let taken = ports.filter(|port| port.state != PortState::Free);
+        taken.map(|port| port.number).collect()
     } else {
         [arguments.ports.as_slice(), &arguments.port].concat()
     };

@@ -10,6 +10,7 @@ mod logging;
 mod port;
 mod serve;
 mod usb_ids;
+mod usbtest;
 
 use std::{
     io::{Write, stdout},
@@ -43,9 +44,8 @@ enum Command {
     List(list::Arguments),
     Port(port::Arguments),
     Detach(detach::Arguments),
-    #[command(hide = true)]
+    Usbtest(usbtest::Arguments),
     Completions(generate::CompletionsArguments),
-    #[command(hide = true)]
     Man(generate::ManArguments),
 }
 
@@ -60,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Port(arguments) => port::run(&arguments),
         Command::Detach(arguments) => detach::run(&arguments),
+        Command::Usbtest(arguments) => usbtest::run(&arguments),
         Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
     };

@@ -32,12 +32,12 @@ pub enum VhciError {
         last: u32,
     },
     /// The kernel does not want the device.
-    #[error("vhci_hcd refused the device at port {port}: {source}; `dmesg` may say more")]
+    #[error("vhci_hcd refused the device at port {port}: {cause}; `dmesg` may say more")]
     Refused {
         /// The port.
         port: u32,
         /// What the kernel said.
-        source: SysfsError,
+        cause: SysfsError,
     },
     /// The port was free, or became so, when it was not to be.
     #[error("port {0} is free: its device is detached")]

@@ -100,9 +100,9 @@ impl Vhci {
                 Ok(()) => return Ok(port),
                 // Somebody else was faster.
                 Err(error) if error.errno() == Some(Errno::BUSY) => {}
-                Err(source) => {
-                    let refused = |source| VhciError::Refused { port, source };
-                    return Err(denied(source, "attach a device", refused));
+                Err(cause) => {
+                    let refused = |cause| VhciError::Refused { port, cause };
+                    return Err(denied(cause, "attach a device", refused));
                 }
             }
         }
@@ -141,7 +141,8 @@ impl Vhci {
         self.sysfs
             .write(format!("{CONTROLLER}/detach"), &port.to_string())
             .map_err(|error| match error.errno() {
-                Some(Errno::INVAL) => VhciError::Detached(port),
+                // The controller of a port is gone, or is not there yet: so is its device.
+                Some(Errno::INVAL | Errno::AGAIN) => VhciError::Detached(port),
                 _ => denied(error, "detach a device", VhciError::Sysfs),
             })
     }

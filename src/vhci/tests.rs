@@ -83,7 +83,7 @@ fn a_lack_of_rights_is_told_from_a_refusal() {
     let error = |kind: Errno| SysfsError::Io {
         verb: "write",
         path: "attach".into(),
-        source: kind.into(),
+        cause: kind.into(),
     };
     let told = |kind| denied(error(kind), "attach a device", VhciError::Sysfs).to_string();
     assert_eq!(
