@@ -1,12 +1,21 @@
 //! The command line: what was typed, which command it is, and how it ends.
 
+mod attach;
+mod detach;
 mod devices;
 mod exit;
 mod generate;
+mod list;
 mod logging;
+mod port;
 mod serve;
+mod usb_ids;
+mod usbtest;
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use usbwright::protocol::usbip::operation::ExportedDevice;
@@ -31,9 +40,12 @@ struct Cli {
 enum Command {
     Devices(devices::Arguments),
     Serve(serve::Arguments),
-    #[command(hide = true)]
+    Attach(attach::Arguments),
+    List(list::Arguments),
+    Port(port::Arguments),
+    Detach(detach::Arguments),
+    Usbtest(usbtest::Arguments),
     Completions(generate::CompletionsArguments),
-    #[command(hide = true)]
     Man(generate::ManArguments),
 }
 
@@ -44,6 +56,11 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Attach(arguments) => attach::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Port(arguments) => port::run(&arguments),
+        Command::Detach(arguments) => detach::run(&arguments),
+        Command::Usbtest(arguments) => usbtest::run(&arguments),
         Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
     };
@@ -57,4 +74,12 @@ fn describe(device: &ExportedDevice) -> String {
         "{}: {:04x}:{:04x}, {} speed",
         device.bus_id, summary.vendor_id, summary.product_id, summary.speed
     )
+}
+
+/// Prints a line at once, for whoever waits for it.
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
 }

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use self::address::Listener;
 pub use self::{
-    address::{Address, AddressError},
+    address::{Address, AddressError, widen},
     link::{Ended, serve},
     session::SessionError,
 };
