@@ -214,7 +214,7 @@ impl<'a> Build<'a> {
         let mut make = self.make(sources, "linux");
         make.arg(format!("-j{jobs}"));
         step::run(make, ADVICE, self.interrupt, |line| {
-            self.progress.made(line)
+            self.progress.made(line);
         })
     }
 

@@ -52,6 +52,9 @@ impl Folder {
 pub(super) struct Terminal {
     /// Whether its error output goes there too.
     pub(super) with_stderr: bool,
+    /// Its size, in lines and in characters.
+    pub(super) rows: u16,
+    pub(super) columns: u16,
 }
 
 #[cfg(test)]

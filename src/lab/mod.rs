@@ -118,16 +118,19 @@ impl Lab {
 
     fn guest_config(&self, root: Root) -> Result<GuestConfig, LabError> {
         let folder = std::env::current_dir().map_err(LabError::CurrentFolder)?;
-        let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let terminal = terminal::size().filter(|_| std::io::stdout().is_terminal());
+        let terminal = terminal.map(|(rows, columns)| Terminal {
+            with_stderr: std::io::stderr().is_terminal(),
+            rows,
+            columns,
+        });
         Ok(GuestConfig {
             root,
             folder: Folder::new(folder),
             command: self.command.clone(),
             environment: std::env::vars_os().collect(),
             devices: self.devices.clone(),
-            terminal: on_terminal.then(|| Terminal {
-                with_stderr: std::io::stderr().is_terminal(),
-            }),
+            terminal,
         })
     }
 }

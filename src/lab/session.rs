@@ -14,7 +14,7 @@ use signal_hook::iterator::{Handle, Signals};
 use super::channel::{Frame, STDIN_CHUNK};
 use super::error::LabError;
 use super::machine::Machine;
-use super::terminal::{RawTerminal, window};
+use super::terminal::{self, RawTerminal};
 use super::{Lab, TIMED_OUT};
 
 /// How long the devices may take to be ready.
@@ -139,7 +139,7 @@ impl Session {
             Event::Closed => return Some(Err(Stop::Closed)),
             Event::OutputClosed => return Some(Ok(ended_by(SIGPIPE))),
             Event::Signal(SIGWINCH) if self.on_terminal && self.stage == Stage::Running => {
-                self.send_window()
+                self.send_window();
             }
             Event::Signal(SIGWINCH) => {}
             Event::Signal(signal) => return Some(Ok(ended_by(signal))),
@@ -163,8 +163,8 @@ impl Session {
     }
 
     fn send_window(&self) {
-        if let Some(frame) = window() {
-            send(&self.to_guest, &frame);
+        if let Some((rows, columns)) = terminal::size() {
+            send(&self.to_guest, &Frame::Window { rows, columns });
         }
     }
 

@@ -3,7 +3,6 @@
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use super::channel::Frame;
 use super::error::LabError;
 
 /// Hands every key to the guest, until dropped.
@@ -30,11 +29,8 @@ impl Drop for RawTerminal {
     }
 }
 
-/// The size of the terminal on standard input, for the guest; `None` where there is no terminal.
-pub(super) fn window() -> Option<Frame> {
+/// Lines, and characters in each, of the terminal on standard input; `None` where there is no terminal.
+pub(super) fn size() -> Option<(u16, u16)> {
     let size = tcgetwinsize(stdin()).ok()?;
-    Some(Frame::Window {
-        rows: size.ws_row,
-        columns: size.ws_col,
-    })
+    Some((size.ws_row, size.ws_col))
 }

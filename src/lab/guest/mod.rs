@@ -1,6 +1,7 @@
 //! The guest's side of the lab: its first process, from the first mount to power off.
 
 mod devices;
+mod hotplug;
 mod loopback;
 mod mounts;
 mod streams;
@@ -22,6 +23,7 @@ use super::channel::Frame;
 use super::guest_config::{GuestConfig, Root};
 use super::internal;
 use devices::Devices;
+use hotplug::Hotplug;
 use streams::Streams;
 
 /// This program, wherever the mounts have put its file.
@@ -30,6 +32,8 @@ const SERIAL_LINE: &str = "/dev/ttyS0";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long the devices' server may take to let go of what it has open.
 const DEVICES_END: Duration = Duration::from_secs(5);
+/// How long loading the devices' drivers may take before the command starts without them.
+const DRIVERS_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the guest could not do, in words for the user.
 type Failure = String;
@@ -88,18 +92,7 @@ fn serve(config: &Path) -> Result<(), Failure> {
 fn run_command(config: &GuestConfig, from_host: File, to_host: &ToHost) -> Result<u8, Failure> {
     let _ = rustix::system::sethostname(b"lab");
     loopback::bring_up().map_err(failed("bring the loopback interface up"))?;
-    let devices = match config.devices.as_slice() {
-        [] => None,
-        specs => {
-            let mut attach = Command::new(OWN_PROGRAM);
-            attach
-                .arg("attach")
-                .args(specs)
-                .envs(environment(config))
-                .current_dir(&config.folder.path);
-            Some(Devices::attach(attach, to_host)?)
-        }
-    };
+    let devices = attach_devices(config, to_host)?;
     let mut start = Command::new(OWN_PROGRAM);
     start
         .arg(internal::START_COMMAND)
@@ -116,6 +109,29 @@ fn run_command(config: &GuestConfig, from_host: File, to_host: &ToHost) -> Resul
     kill_all();
     streams.finish();
     Ok(code)
+}
+
+fn attach_devices(config: &GuestConfig, to_host: &ToHost) -> Result<Option<Devices>, Failure> {
+    let hotplug = match config.root {
+        Root::NineP {
+            modules: Some(_), ..
+        } => Some(Hotplug::start().map_err(failed("listen for devices"))?),
+        _ => None,
+    };
+    if config.devices.is_empty() {
+        return Ok(None);
+    }
+    let mut attach = Command::new(OWN_PROGRAM);
+    attach
+        .arg("attach")
+        .args(&config.devices)
+        .envs(environment(config))
+        .current_dir(&config.folder.path);
+    let devices = Devices::attach(attach, to_host)?;
+    if let Some(hotplug) = hotplug {
+        hotplug.settle(DRIVERS_LIMIT);
+    }
+    Ok(Some(devices))
 }
 
 /// Opens the byte stream to the host.

@@ -50,7 +50,9 @@ impl Streams {
                 .map(|errors| send_output(errors, Frame::Stderr, to_host.clone())),
         );
         let to_host = to_host.clone();
-        std::thread::spawn(move || take_input(from_host, ours.input, ours.terminal, &to_host));
+        std::thread::spawn(move || {
+            take_input(from_host, ours.input, ours.terminal.as_ref(), &to_host);
+        });
         Ok(Self {
             command: Pid::from_child(&child),
             output,
@@ -83,6 +85,7 @@ fn on_terminal(command: &mut Command, terminal: &Terminal) -> Result<Ours, Failu
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let ours = rustix::pty::openpt(flags | OpenptFlags::CLOEXEC).map_err(failed(what))?;
     rustix::pty::unlockpt(&ours).map_err(failed(what))?;
+    tcsetwinsize(&ours, size(terminal.rows, terminal.columns)).map_err(failed(what))?;
     let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags | OpenptFlags::CLOEXEC)
         .map_err(failed(what))?;
     let share = |fd: &OwnedFd| fd.try_clone().map_err(failed(what));
@@ -104,6 +107,15 @@ fn on_terminal(command: &mut Command, terminal: &Terminal) -> Result<Ours, Failu
     })
 }
 
+fn size(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
 /// Sends what `stream` brings, to its end; a terminal's end is an error.
 fn send_output(
     mut stream: impl Read + Send + 'static,
@@ -119,7 +131,7 @@ fn send_output(
 }
 
 /// Takes frames from the host, for as long as the guest runs.
-fn take_input(mut from_host: File, input: File, terminal: Option<File>, to_host: &ToHost) {
+fn take_input(mut from_host: File, input: File, terminal: Option<&File>, to_host: &ToHost) {
     let mut input = Some(input);
     to_host.send(&Frame::StdinWanted);
     loop {
@@ -134,15 +146,7 @@ fn take_input(mut from_host: File, input: File, terminal: Option<File>, to_host:
                 to_host.send(&Frame::StdinWanted);
             }
             Ok(Some(Frame::Window { rows, columns })) => {
-                let size = Winsize {
-                    ws_row: rows,
-                    ws_col: columns,
-                    ws_xpixel: 0,
-                    ws_ypixel: 0,
-                };
-                let _ = terminal
-                    .as_ref()
-                    .map(|terminal| tcsetwinsize(terminal, size));
+                let _ = terminal.map(|terminal| tcsetwinsize(terminal, size(rows, columns)));
             }
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => power_off(),
