@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Usbwright::Lab(args) => cli::lab::run(args).map_or_else(
             |error| {
                 eprintln!("usbwright lab: {error}");
-                ExitCode::from(usbwright::lab::LAB_FAILED)
+                ExitCode::from(error.exit_code())
             },
             ExitCode::from,
         ),

@@ -95,6 +95,7 @@ fn recipe_key() -> String {
 }
 
 fn build_newest(cache: &Cache) -> Result<PathBuf, LabError> {
+    packages::require_apt()?;
     let interrupt = Interrupt::watch()?;
     let source = Source::find(&interrupt)?;
     let name = format!("uml-{}-{}", source.version, recipe_key());

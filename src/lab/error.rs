@@ -37,6 +37,11 @@ pub enum LabError {
         /// The command line that installs them.
         command: String,
     },
+    /// The machine's distribution has other packages.
+    #[error(
+        "the lab can make kernels only where apt gets them, as on Debian; build one elsewhere and name it with --kernel"
+    )]
+    NoApt,
     /// The package lists do not know a package.
     #[error(
         "the package lists do not know {package}; as root, run: apt-get update (and check that the distribution has it)"
@@ -99,6 +104,14 @@ pub enum LabError {
 }
 
 impl LabError {
+    /// What a command line returns for it: 128 + N for signal N, and [`LAB_FAILED`](super::LAB_FAILED) for all else.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted { signal } => super::ended_by(*signal),
+            _ => super::LAB_FAILED,
+        }
+    }
+
     /// For `map_err`: the system refused to do `action`.
     pub(super) fn system<E: Into<io::Error>>(action: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::System {

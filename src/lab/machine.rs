@@ -88,6 +88,11 @@ impl Machine {
             .map_err(LabError::system("share a socket"))
     }
 
+    /// The kernel's processes.
+    pub(super) fn group(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// How long the guest's first process may take to start.
     pub(super) fn boot_limit(&self) -> Duration {
         self.boot_limit
@@ -100,7 +105,7 @@ impl Machine {
     }
 
     fn stop(&mut self) {
-        let group = Pid::from_child(&self.child);
+        let group = self.group();
         let _ = kill_process_group(group, Signal::KILL);
         let _ = self.child.wait();
         while let Ok(_) | Err(Errno::INTR) = waitpgid(group, WaitOptions::empty()) {}

@@ -117,7 +117,13 @@ impl Lab {
     }
 
     fn guest_config(&self, root: Root) -> Result<GuestConfig, LabError> {
-        let folder = std::env::current_dir().map_err(LabError::CurrentFolder)?;
+        let folder = Folder::new(std::env::current_dir().map_err(LabError::CurrentFolder)?);
+        if !folder.kept {
+            tracing::warn!(
+                "in {} nothing that the guest writes is kept",
+                folder.path.display()
+            );
+        }
         let terminal = terminal::size().filter(|_| std::io::stdout().is_terminal());
         let terminal = terminal.map(|(rows, columns)| Terminal {
             with_stderr: std::io::stderr().is_terminal(),
@@ -126,7 +132,7 @@ impl Lab {
         });
         Ok(GuestConfig {
             root,
-            folder: Folder::new(folder),
+            folder,
             command: self.command.clone(),
             environment: std::env::vars_os().collect(),
             devices: self.devices.clone(),
@@ -158,6 +164,11 @@ fn engine_of(kernel: &Path) -> Result<Engine, LabError> {
             path: kernel.to_owned(),
         })
     }
+}
+
+/// The exit code that shells give to what a signal ended.
+fn ended_by(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, LabError> {

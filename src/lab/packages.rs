@@ -52,6 +52,14 @@ pub(super) fn ensure(needs: &[Need], interrupt: &Interrupt) -> Result<(), LabErr
     step::run(install, ADVICE, interrupt, |_| ())
 }
 
+/// An error where the distribution's packages are of another kind.
+pub(super) fn require_apt() -> Result<(), LabError> {
+    let all = ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query"]
+        .into_iter()
+        .all(is_present);
+    if all { Ok(()) } else { Err(LabError::NoApt) }
+}
+
 /// The version of `package` that is installed; `None` where it is not.
 pub(super) fn installed_version(package: &str) -> Result<Option<String>, LabError> {
     let mut query = Command::new("dpkg-query");

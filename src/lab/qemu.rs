@@ -58,7 +58,8 @@ enum Accelerator {
 
 /// Boots the kernel that `lab` names, or the distribution's, and runs its command.
 pub(super) fn run(lab: &Lab) -> Result<u8, LabError> {
-    packages::ensure(NEEDS, &Interrupt::watch()?)?;
+    let interrupt = Interrupt::watch()?;
+    packages::ensure(NEEDS, &interrupt)?;
     let (kernel, modules) = match &lab.kernel {
         Some(kernel) => (
             super::absolute(kernel)?,
@@ -67,12 +68,17 @@ pub(super) fn run(lab: &Lab) -> Result<u8, LabError> {
         None => stock::stock_kernel().map(|stock| (stock.image, Some(stock.modules)))?,
     };
     let start = |accelerator| start(lab, &kernel, modules.as_deref(), accelerator);
-    let accelerator = accelerator(|| start(Accelerator::Kvm))?;
-    lab.run_on(start(accelerator)?)
+    let accelerator = accelerator(&interrupt, || start(Accelerator::Kvm))?;
+    let machine = start(accelerator)?;
+    interrupt.guard(None)?;
+    lab.run_on(machine)
 }
 
 /// KVM where it is there and boots a guest. Whether it does is tried once for each release of this machine's kernel.
-fn accelerator(boot: impl FnOnce() -> Result<Machine, LabError>) -> Result<Accelerator, LabError> {
+fn accelerator(
+    interrupt: &Interrupt,
+    boot: impl FnOnce() -> Result<Machine, LabError>,
+) -> Result<Accelerator, LabError> {
     if OpenOptions::new()
         .read(true)
         .write(true)
@@ -86,7 +92,7 @@ fn accelerator(boot: impl FnOnce() -> Result<Machine, LabError>) -> Result<Accel
     let works = match fs::read_to_string(&note) {
         Ok(text) => text == "works",
         Err(_) => {
-            let works = boots(&boot()?)?;
+            let works = boots(&boot()?, interrupt)?;
             fs::write(&note, if works { "works" } else { "fails" })
                 .map_err(LabError::file("write", &note))?;
             works
@@ -99,15 +105,15 @@ fn accelerator(boot: impl FnOnce() -> Result<Machine, LabError>) -> Result<Accel
     })
 }
 
-fn boots(machine: &Machine) -> Result<bool, LabError> {
+fn boots(machine: &Machine, interrupt: &Interrupt) -> Result<bool, LabError> {
+    interrupt.guard(Some(machine.group()))?;
     let mut channel = machine.channel()?;
     channel
         .set_read_timeout(Some(KVM_PROBE_LIMIT))
         .map_err(LabError::system("set a time limit"))?;
-    Ok(matches!(
-        Frame::read_from(&mut channel),
-        Ok(Some(Frame::Started))
-    ))
+    let works = matches!(Frame::read_from(&mut channel), Ok(Some(Frame::Started)));
+    interrupt.guard(None)?;
+    Ok(works)
 }
 
 fn start(

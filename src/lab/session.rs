@@ -15,7 +15,7 @@ use super::channel::{Frame, STDIN_CHUNK};
 use super::error::LabError;
 use super::machine::Machine;
 use super::terminal::{self, RawTerminal};
-use super::{Lab, TIMED_OUT};
+use super::{Lab, TIMED_OUT, ended_by};
 
 /// How long the devices may take to be ready.
 const DEVICES_LIMIT: Duration = Duration::from_secs(120);
@@ -206,11 +206,6 @@ enum Stop {
     Closed,
     TooLate,
     Failed(LabError),
-}
-
-/// The exit code that shells give to what a signal ended.
-fn ended_by(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
 }
 
 /// Passes on the guest's output, and everything else as events.

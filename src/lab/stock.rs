@@ -38,6 +38,7 @@ pub(super) fn stock_kernel() -> Result<Stock, LabError> {
 
 /// The one that the package lists know as the newest.
 pub(super) fn fetch_newest(cache: &Cache) -> Result<Stock, LabError> {
+    packages::require_apt()?;
     let interrupt = Interrupt::watch()?;
     let package = packages::real_package(PACKAGE, &interrupt)?;
     let version = packages::candidate_version(&package, &interrupt)?;

@@ -27,9 +27,10 @@ pub(super) fn start(lab: &Lab, kernel: &Path) -> Result<Machine, LabError> {
     command.args(["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"]);
     // The kernel's messages go to its standard output; the first serial line is the channel.
     command.args(["con=null", "con0=null,fd:1", "ssl=null", "ssl0=fd:0"]);
-    command
-        .arg(with_value("uml_dir=", folder.path().as_os_str()))
-        .arg("umid=lab");
+    // UML takes this one as it stands, before the command line is split.
+    let mut own_folder = OsString::from("uml_dir=");
+    own_folder.push(folder.path());
+    command.arg(own_folder).arg("umid=lab");
     let program =
         std::env::current_exe().map_err(LabError::system("find usbwright's own program"))?;
     command.arg(with_value("init=", program.as_os_str()));
