@@ -5,6 +5,7 @@ mod detach;
 mod devices;
 mod exit;
 mod generate;
+mod lab;
 mod list;
 mod logging;
 mod port;
@@ -45,6 +46,7 @@ enum Command {
     Port(port::Arguments),
     Detach(detach::Arguments),
     Usbtest(usbtest::Arguments),
+    Lab(lab::LabArgs),
     Completions(generate::CompletionsArguments),
     Man(generate::ManArguments),
 }
@@ -61,6 +63,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Port(arguments) => port::run(&arguments),
         Command::Detach(arguments) => detach::run(&arguments),
         Command::Usbtest(arguments) => usbtest::run(&arguments),
+        Command::Lab(arguments) => return lab::main(arguments),
         Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
     };
