@@ -1,6 +1,7 @@
 //! The command line: what was typed, which command it is, and how it ends.
 
 mod attach;
+mod demo;
 mod detach;
 mod devices;
 mod exit;
@@ -39,6 +40,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Devices(devices::Arguments),
     Serve(serve::Arguments),
     Attach(attach::Arguments),
@@ -56,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     let result = match cli.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),

@@ -84,6 +84,19 @@ pub struct Lab {
     pub verbose: bool,
 }
 
+/// Sees to it that programs, each given with the distribution's package that brings it, are on this machine and so in the
+/// lab: as root it installs what is missing.
+///
+/// # Errors
+/// Where something is missing and this process is not root: the error has the command to run.
+pub fn ensure_programs(programs: &[(&'static str, &'static str)]) -> Result<(), LabError> {
+    let needs: Vec<_> = programs
+        .iter()
+        .map(|(what, package)| packages::Need { what, package })
+        .collect();
+    packages::ensure(&needs, &interrupt::Interrupt::watch()?)
+}
+
 impl Lab {
     /// Boots the kernel, runs the command and returns the exit code: the command's own, 128 + N where signal N ended it (or
     /// the lab), or [`TIMED_OUT`].
