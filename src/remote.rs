@@ -295,7 +295,75 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::net::UnixListener, thread};
+
     use super::*;
+    use crate::protocol::{Class, DeviceSummary, Speed};
+
+    /// What `ask` says of a server that answers its first request so and hangs up.
+    fn told<T>(answer: Vec<u8>, ask: impl FnOnce(&Remote) -> Result<T, RemoteError>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; HEADER_SIZE]).unwrap();
+            stream.write_all(&answer).unwrap();
+        });
+        let remote = Remote::Unix(path);
+        let error = ask(&remote).err().unwrap().to_string();
+        server.join().unwrap();
+        error.replace(&remote.to_string(), "SERVER")
+    }
+
+    #[test]
+    fn what_a_server_answers_amiss_is_told() {
+        let refused = Request::Import.encode_reply(ReplyStatus::NoDevice);
+        assert_eq!(
+            told(refused.to_vec(), |it| it.import("9-9")),
+            "can't import 9-9 from SERVER: the server has no such device (`usbwright list SERVER` tells what there is)"
+        );
+        let refused = Request::List.encode_reply(ReplyStatus::Refused);
+        assert_eq!(
+            told(refused.to_vec(), Remote::list),
+            "the server at SERVER tells no devices: the server refused the request"
+        );
+        assert!(told(b"HTTP/1.1 400".to_vec(), Remote::list).starts_with(
+            "the server at SERVER can't be understood: the peer speaks version 0x4854"
+        ));
+        let mut cut = Request::List.encode_reply(ReplyStatus::Ok).to_vec();
+        cut.extend(u32::MAX.to_be_bytes());
+        assert!(
+            told(cut, Remote::list)
+                .starts_with("the server at SERVER went away or did not answer in time")
+        );
+    }
+
+    #[test]
+    fn a_device_that_was_not_asked_for_is_refused() {
+        let device = ExportedDevice {
+            path: String::new(),
+            bus_id: "1-1".to_owned(),
+            bus_number: 1,
+            device_number: 1,
+            summary: DeviceSummary {
+                speed: Speed::High,
+                vendor_id: 0x0525,
+                product_id: 0xa4a0,
+                device_release: 0,
+                class: Class::VENDOR,
+                configuration: 1,
+                configurations: 1,
+                interfaces: Vec::new(),
+            },
+        };
+        let mut answer = Request::Import.encode_reply(ReplyStatus::Ok).to_vec();
+        device.encode(&mut answer);
+        assert_eq!(
+            told(answer, |it| it.import("1-2")),
+            "the server at SERVER gave 1-1 where 1-2 was asked for"
+        );
+    }
 
     #[test]
     fn a_server_is_named_by_host_and_port_or_path() {

@@ -14,6 +14,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// It returns when the ports are free again. A port that is free already is told and is no error.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "usbwright detach [OPTIONS] <PORT>...\n       usbwright detach [OPTIONS] --all"
+)]
 #[command(group(clap::ArgGroup::new("which").required(true).multiple(true)))]
 pub(super) struct Arguments {
     /// The ports, as `usbwright port` numbers them.

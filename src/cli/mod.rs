@@ -27,11 +27,17 @@ use usbwright::protocol::usbip::operation::ExportedDevice;
 #[command(version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
     /// Tell more on stderr: -v what happens, -vv each refused transfer, -vvv each transfer.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 100, action = clap::ArgAction::Count)]
     verbose: u8,
 
     /// Tell errors only.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        display_order = 101,
+        conflicts_with = "verbose"
+    )]
     quiet: bool,
 
     #[command(subcommand)]

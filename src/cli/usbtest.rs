@@ -151,10 +151,17 @@ impl Ran {
 
 /// An error number by its name, and what it means.
 fn errno_text(errno: Errno) -> String {
+    // The driver adds these to tell where an unlinked transfer ended otherwise than it should (`unlink1`).
+    let (number, place) = match errno.raw_os_error() {
+        number @ 1001..=1999 => (number - 1000, " after usb_unlink_urb"),
+        number @ 2001..=2999 => (number - 2000, " after usb_kill_urb"),
+        number => (number, ""),
+    };
+    let errno = Errno::from_raw_os_error(number);
     let text = std::io::Error::from(errno);
     match NAMES.iter().find(|(it, _)| *it == errno) {
-        Some((_, name)) => format!("{name}: {text}"),
-        None => text.to_string(),
+        Some((_, name)) => format!("{name}{place}: {text}"),
+        None => format!("{text}{place}"),
     }
 }
 
@@ -219,6 +226,10 @@ mod tests {
         assert_eq!(
             line("2", Outcome::Failed(Errno::PIPE)),
             "case 2: bulk IN FAILED EPIPE: Broken pipe (os error 32)"
+        );
+        assert_eq!(
+            line("12", Outcome::Failed(Errno::from_raw_os_error(1032))),
+            "case 12: unlinked bulk OUT FAILED EPIPE after usb_unlink_urb: Broken pipe (os error 32)"
         );
     }
 }

@@ -27,6 +27,8 @@ use crate::{
 
 /// The folder of the first controller.
 const CONTROLLER: &str = "devices/platform/vhci_hcd.0";
+/// How long Linux may take to notice that a device is gone before its port is passed over.
+const LEFTOVER_PATIENCE: Duration = Duration::from_secs(2);
 /// How often what is waited for is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -54,13 +56,13 @@ impl Vhci {
     /// # Errors
     /// Where the status can't be read or understood.
     pub fn ports(&self) -> Result<Vec<Port>, VhciError> {
-        let mut ports = status::parse(&self.sysfs.read(format!("{CONTROLLER}/status"))?)?;
-        for page in 1.. {
-            let page = format!("{CONTROLLER}/status.{page}");
+        let mut ports = status::parse(0, &self.sysfs.read(format!("{CONTROLLER}/status"))?)?;
+        for controller in 1.. {
+            let page = format!("{CONTROLLER}/status.{controller}");
             if !self.sysfs.path(&page).exists() {
                 break;
             }
-            ports.extend(status::parse(&self.sysfs.read(&page)?)?);
+            ports.extend(status::parse(controller, &self.sysfs.read(&page)?)?);
         }
         Ok(ports)
     }
@@ -95,6 +97,11 @@ impl Vhci {
         let hub = Hub::of(speed);
         let free = |port: &Port| port.hub == hub && port.state == PortState::Free;
         for port in self.ports()?.into_iter().filter(free) {
+            // A device that is like the last at its port, and comes before Linux has noticed that this one is gone, is
+            // taken for it: it is never given an address or a configuration.
+            if poll(LEFTOVER_PATIENCE, || self.is_clear(&port))?.is_none() {
+                continue;
+            }
             let port = port.number;
             match self.attach_to(port, &socket, device_id, speed) {
                 Ok(()) => return Ok(port),
@@ -147,18 +154,45 @@ impl Vhci {
             })
     }
 
-    /// Waits until a port is free.
+    /// Waits until a port is free, and Linux has noticed that its device is gone.
     ///
     /// # Errors
     /// Where it is not within `timeout`.
     pub fn wait_free(&self, port: u32, timeout: Duration) -> Result<(), VhciError> {
-        let free = poll(timeout, || {
-            Ok((self.port(port)?.state == PortState::Free).then_some(()))
+        let free = poll(timeout, || match self.port(port)? {
+            port if port.state == PortState::Free => self.is_clear(&port),
+            _ => Ok(None),
         })?;
         free.ok_or(VhciError::StillInUse {
             port,
             waited: timeout,
         })
+    }
+
+    /// Something, once Linux has no device at a port.
+    fn is_clear(&self, port: &Port) -> Result<Option<()>, VhciError> {
+        let bus = self.bus(port)?;
+        let device = bus.and_then(|bus| self.sysfs.device(&format!("{bus}-{}", port.hub_port)));
+        Ok(device.is_none().then_some(()))
+    }
+
+    /// The number of the bus that a port belongs to; none, while its controller has no such bus.
+    fn bus(&self, port: &Port) -> Result<Option<u32>, VhciError> {
+        let controller = format!("devices/platform/vhci_hcd.{}", port.controller);
+        for name in self.sysfs.names(&controller)? {
+            let Some(bus) = name.strip_prefix("usb").and_then(|it| it.parse().ok()) else {
+                continue;
+            };
+            let speed = self.sysfs.read(format!("{controller}/{name}/speed"))?;
+            let hub = match speed.as_str() {
+                "480" => Hub::High,
+                _ => Hub::Super,
+            };
+            if hub == port.hub {
+                return Ok(Some(bus));
+            }
+        }
+        Ok(None)
     }
 
     /// The Linux device at a port; none, before it has an address.

@@ -45,8 +45,12 @@ pub enum PortState {
 pub struct Port {
     /// Its number, over all controllers.
     pub number: u32,
+    /// Its controller's number.
+    pub controller: u32,
     /// Its hub.
     pub hub: Hub,
+    /// Its number on that hub, from 1, as it is in the names of Linux' devices.
+    pub hub_port: u32,
     /// What it does.
     pub state: PortState,
     /// The device's speed; none, before the device has an address.
@@ -57,16 +61,22 @@ pub struct Port {
     pub device: Option<String>,
 }
 
-/// Reads a page: `hub port sta spd dev sockfd local_busid`, a line for each port under a line of these words
+/// Reads a controller's page: `hub port sta spd dev sockfd local_busid`, a line for each port under a line of these words
 /// (`drivers/usb/usbip/vhci_sysfs.c`, Linux 4.13 and later).
-pub(super) fn parse(page: &str) -> Result<Vec<Port>, VhciError> {
+pub(super) fn parse(controller: u32, page: &str) -> Result<Vec<Port>, VhciError> {
+    let mut ports: Vec<Port> = Vec::new();
     let lines = page.lines().filter(|line| !line.trim().is_empty());
-    lines
-        .filter(|line| !line.starts_with("hub "))
-        .map(|line| port(line).ok_or_else(|| VhciError::Status(line.to_owned())))
-        .collect()
+    for line in lines.filter(|line| !line.starts_with("hub ")) {
+        let mut port = port(line).ok_or_else(|| VhciError::Status(line.to_owned()))?;
+        port.controller = controller;
+        let last = ports.last().filter(|last| last.hub == port.hub);
+        port.hub_port = last.map_or(1, |last| last.hub_port + 1);
+        ports.push(port);
+    }
+    Ok(ports)
 }
 
+/// Reads a line, which does not tell the place of its port.
 fn port(line: &str) -> Option<Port> {
     let words: Vec<_> = line.split_ascii_whitespace().collect();
     let [hub, number, state, speed, device_id, _socket, device] = words[..] else {
@@ -75,11 +85,13 @@ fn port(line: &str) -> Option<Port> {
     let speed: u32 = speed.parse().ok()?;
     Some(Port {
         number: number.parse().ok()?,
+        controller: 0,
         hub: match hub {
             "hs" => Hub::High,
             "ss" => Hub::Super,
             _ => return None,
         },
+        hub_port: 0,
         state: match state {
             "004" => PortState::Free,
             "005" => PortState::Addressing,
@@ -108,12 +120,14 @@ ss  0016 007 000 00000000 000000 0-0
 
     #[test]
     fn a_page_of_linux_6_1_and_6_12_is_read() {
-        let ports = parse(PAGE).unwrap();
+        let ports = parse(2, PAGE).unwrap();
         assert_eq!(
             ports[0],
             Port {
                 number: 0,
+                controller: 2,
                 hub: Hub::High,
+                hub_port: 1,
                 state: PortState::Used,
                 speed: Some(Speed::High),
                 device_id: 0x0001_0002,
@@ -133,6 +147,8 @@ ss  0016 007 000 00000000 000000 0-0
         assert_eq!(ports[1].device, None);
         assert_eq!((ports[3].number, ports[3].hub), (15, Hub::Super));
         assert_eq!(ports[3].speed, Some(Speed::SuperPlus));
+        let places: Vec<_> = ports.iter().map(|port| port.hub_port).collect();
+        assert_eq!(places, [1, 2, 3, 1, 2]);
     }
 
     #[test]
@@ -142,7 +158,7 @@ ss  0016 007 000 00000000 000000 0-0
             "xs  0000 006 003 00010002 000005 1-1",
             "hs  0000 009 003 00010002 000005 1-1",
         ] {
-            let error = parse(line).unwrap_err().to_string();
+            let error = parse(0, line).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
         }
     }

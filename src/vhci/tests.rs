@@ -28,6 +28,16 @@ fn tree() -> (tempfile::TempDir, Vhci) {
     ] {
         fs::write(controller.join(file), text).unwrap();
     }
+    for (hub, speed) in [
+        ("vhci_hcd.0/usb1", "480"),
+        ("vhci_hcd.0/usb2", "5000"),
+        ("vhci_hcd.1/usb3", "480"),
+        ("vhci_hcd.1/usb4", "20000"),
+    ] {
+        let hub = root.path().join("devices/platform").join(hub);
+        fs::create_dir_all(&hub).unwrap();
+        fs::write(hub.join("speed"), speed).unwrap();
+    }
     let vhci = Vhci::open(Sysfs::new(root.path())).unwrap();
     (root, vhci)
 }
@@ -103,6 +113,23 @@ fn what_is_attached_is_detached_and_nothing_else() {
     let error = vhci.wait_free(0, Duration::ZERO).unwrap_err();
     assert!(matches!(error, VhciError::StillInUse { port: 0, .. }));
     assert!(vhci.wait_free(1, Duration::ZERO).is_ok());
+}
+
+#[test]
+fn a_port_is_not_free_while_linux_still_has_its_device() {
+    let (root, vhci) = tree();
+    let folder = root.path().join("bus/usb/devices/3-1");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("busnum"), "3\n").unwrap();
+    let wait = |port| vhci.wait_free(port, Duration::ZERO);
+    assert!(matches!(
+        wait(3),
+        Err(VhciError::StillInUse { port: 3, .. })
+    ));
+    assert!(wait(1).is_ok());
+    assert!(wait(2).is_ok());
+    fs::remove_dir_all(folder).unwrap();
+    assert!(wait(3).is_ok());
 }
 
 #[test]

@@ -21,6 +21,9 @@ use usbwright::{
 /// With SPECs it makes the devices, attaches them without any network, prints a line for each, and `ready` when Linux has
 /// configured them all. It ends on SIGINT or SIGTERM, which detaches them, or when all have been detached otherwise.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "\
+usbwright attach [OPTIONS] <SPEC>...
+       usbwright attach [OPTIONS] --remote <HOST> --busid <BUSID>")]
 #[command(after_help = "\
 A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super: `usbwright devices` lists the models and their parameters.
 A HOST is a name or an address, with or without a port (pc.example, 10.0.0.7:3240, [::1]:3240), or unix:/PATH.
