@@ -1,6 +1,14 @@
 //! USB devices out of software.
 //!
-//! The facade over the crates of usbwright; the command line is built on it.
+//! The facade over the crates of usbwright, and what the command line needs of the system it runs on: a client for the
+//! operations of USB/IP ([`remote`]), Linux' virtual host controller ([`vhci`]), devices ([`sysfs`]) and test driver
+//! ([`usbtest`]), and a kernel as a process ([`lab`]).
+
+pub mod lab;
+pub mod remote;
+pub mod sysfs;
+pub mod usbtest;
+pub mod vhci;
 
 pub use usbwright_emulator as emulator;
 pub use usbwright_models as models;

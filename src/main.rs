@@ -2,6 +2,11 @@
 
 mod cli;
 
-fn main() -> std::process::ExitCode {
-    cli::main()
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match usbwright::lab::internal_command(std::env::args_os()) {
+        Some(code) => code.into(),
+        None => cli::main(),
+    }
 }

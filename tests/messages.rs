@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: 3000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

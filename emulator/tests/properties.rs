@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 2000,
+        cases: 10_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

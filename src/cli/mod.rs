@@ -1,12 +1,23 @@
 //! The command line: what was typed, which command it is, and how it ends.
 
+mod attach;
+mod demo;
+mod detach;
 mod devices;
 mod exit;
 mod generate;
+mod lab;
+mod list;
 mod logging;
+mod port;
 mod serve;
+mod usb_ids;
+mod usbtest;
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use usbwright::protocol::usbip::operation::ExportedDevice;
@@ -16,11 +27,17 @@ use usbwright::protocol::usbip::operation::ExportedDevice;
 #[command(version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
     /// Tell more on stderr: -v what happens, -vv each refused transfer, -vvv each transfer.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 100, action = clap::ArgAction::Count)]
     verbose: u8,
 
     /// Tell errors only.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        display_order = 101,
+        conflicts_with = "verbose"
+    )]
     quiet: bool,
 
     #[command(subcommand)]
@@ -29,11 +46,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Devices(devices::Arguments),
     Serve(serve::Arguments),
-    #[command(hide = true)]
+    Attach(attach::Arguments),
+    List(list::Arguments),
+    Port(port::Arguments),
+    Detach(detach::Arguments),
+    Usbtest(usbtest::Arguments),
+    Lab(lab::LabArgs),
     Completions(generate::CompletionsArguments),
-    #[command(hide = true)]
     Man(generate::ManArguments),
 }
 
@@ -42,8 +64,15 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     let result = match cli.command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Attach(arguments) => attach::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Port(arguments) => port::run(&arguments),
+        Command::Detach(arguments) => detach::run(&arguments),
+        Command::Usbtest(arguments) => usbtest::run(&arguments),
+        Command::Lab(arguments) => return lab::main(arguments),
         Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
     };
@@ -57,4 +86,12 @@ fn describe(device: &ExportedDevice) -> String {
         "{}: {:04x}:{:04x}, {} speed",
         device.bus_id, summary.vendor_id, summary.product_id, summary.speed
     )
+}
+
+/// Prints a line at once, for whoever waits for it.
+fn print(line: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
 }

@@ -1,10 +1,6 @@
 //! `usbwright serve`: exports devices over USB/IP until it is told to end.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +11,8 @@ use usbwright::{
     },
     models::Spec,
 };
+
+use super::print;
 
 /// Export devices over USB/IP.
 ///
@@ -81,13 +79,5 @@ pub(super) fn plug(bus: &Bus, specs: &[Spec]) -> anyhow::Result<()> {
         bus.plug(Box::new(device), spec.bus_id().cloned())
             .with_context(|| format!("can't plug {spec} in"))?;
     }
-    Ok(())
-}
-
-/// Prints a line at once, for whoever waits for it.
-fn print(line: &str) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()?;
     Ok(())
 }

@@ -395,6 +395,10 @@ impl std::fmt::Debug for EmulatedDevice {
 }
 
 /// The places of the bits that are set.
-fn bits(mask: u32) -> impl Iterator<Item = usize> {
-    (0..32).filter(move |index| mask & 1 << index != 0)
+fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (mask != 0).then(|| mask.trailing_zeros())?;
+        mask &= mask - 1;
+        Some(lowest as usize)
+    })
 }

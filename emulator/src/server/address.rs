@@ -175,8 +175,9 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
-/// Asks for larger socket buffers; a system that grants less is slower and no worse.
-pub(crate) fn widen<S: std::os::fd::AsFd>(socket: &S) {
+/// Asks for larger socket buffers, for a socket that stays on this machine; a system that grants less is slower and no
+/// worse.
+pub fn widen<S: std::os::fd::AsFd>(socket: &S) {
     let socket = SockRef::from(socket);
     let _ = socket.set_send_buffer_size(UNIX_BUFFER);
     let _ = socket.set_recv_buffer_size(UNIX_BUFFER);

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use self::address::Listener;
 pub use self::{
-    address::{Address, AddressError},
+    address::{Address, AddressError, widen},
     exchange::{Exchange, Load},
     link::{Ended, serve},
     session::SessionError,

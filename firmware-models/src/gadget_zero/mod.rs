@@ -6,6 +6,8 @@
 mod descriptors;
 mod loopback;
 mod pattern;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 

@@ -1,0 +1,209 @@
+//! What a host gets from a Gadget Zero.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use usbwright_emulator::{
+    EmulatedDevice,
+    protocol::{
+        Completion, Direction, EndpointAddress, Port, Setup, Status, Transfer, TransferId,
+        TransferKind,
+    },
+};
+
+use crate::Spec;
+
+const BULK_IN: EndpointAddress = EndpointAddress::new(1, Direction::In);
+const BULK_OUT: EndpointAddress = EndpointAddress::new(1, Direction::Out);
+
+struct Host {
+    device: EmulatedDevice,
+    now: Instant,
+    next: u64,
+}
+
+impl Host {
+    /// A device with that configuration set.
+    fn new(spec: &str, configuration: u8) -> Self {
+        let now = Instant::now();
+        let mut host = Self {
+            device: spec.parse::<Spec>().unwrap().build(now).unwrap(),
+            now,
+            next: 0,
+        };
+        host.control([0, 9, configuration, 0, 0, 0, 0, 0], Vec::new());
+        host
+    }
+
+    fn submit(&mut self, endpoint: EndpointAddress, kind: TransferKind) -> TransferId {
+        self.next += 1;
+        let id = TransferId(self.next);
+        let transfer = Transfer { id, endpoint, kind };
+        self.device.submit(transfer, self.now);
+        id
+    }
+
+    fn write(&mut self, data: impl Into<Bytes>, zero_packet: bool) -> TransferId {
+        let data = data.into();
+        self.submit(BULK_OUT, TransferKind::Out { data, zero_packet })
+    }
+
+    fn read(&mut self, length: u32) -> TransferId {
+        self.submit(BULK_IN, TransferKind::In { length })
+    }
+
+    fn ended(&mut self) -> Option<Completion> {
+        self.device.completion()
+    }
+
+    /// Reads what is there.
+    fn got(&mut self, length: u32) -> Vec<u8> {
+        self.read(length);
+        let completion = self.ended().unwrap();
+        assert_eq!(completion.status, Status::Done);
+        completion.data.to_vec()
+    }
+
+    fn control(&mut self, setup: [u8; 8], data: Vec<u8>) -> Completion {
+        let setup = Setup::from_bytes(setup);
+        let kind = TransferKind::Control {
+            setup,
+            data: data.into(),
+            room: setup.length.into(),
+        };
+        self.submit(EndpointAddress::CONTROL, kind);
+        self.ended().unwrap()
+    }
+}
+
+#[test]
+fn the_source_sends_exactly_what_is_asked_for() {
+    let mut host = Host::new("gadget-zero,pattern=1", 3);
+    for length in [1, 511, 512, 513, 4096, 65536, 1_000_001] {
+        let data = host.got(length);
+        assert_eq!(data.len(), length as usize);
+        assert!(
+            data.iter()
+                .enumerate()
+                .all(|(i, byte)| usize::from(*byte) == i % 512 % 63)
+        );
+    }
+    assert_eq!(host.got(0), []);
+}
+
+#[test]
+fn the_sink_halts_on_a_wrong_byte_and_goes_on_when_the_halt_is_cleared() {
+    let mut host = Host::new("gadget-zero", 3);
+    host.write(vec![0; 100_000], true);
+    assert_eq!(host.ended().unwrap().status, Status::Done);
+    host.write(vec![0, 0, 1], false);
+    assert_eq!(host.ended().unwrap().status, Status::Stalled);
+    assert_eq!(host.device.is_halted(BULK_OUT), Some(true));
+    host.control([2, 1, 0, 0, 1, 0, 0, 0], Vec::new());
+    host.write(vec![0], false);
+    assert_eq!(host.ended().unwrap().status, Status::Done);
+}
+
+#[test]
+fn an_unchecked_sink_takes_anything() {
+    let mut host = Host::new("gadget-zero,pattern=2", 3);
+    host.write(vec![7; 1000], false);
+    assert_eq!(host.ended().unwrap().status, Status::Done);
+}
+
+#[test]
+fn the_loopback_waits_while_it_is_empty() {
+    let mut host = Host::new("gadget-zero", 2);
+    let waits = host.read(1024);
+    assert!(host.ended().is_none());
+    host.write(&b"hello"[..], false);
+    let ends = [host.ended().unwrap(), host.ended().unwrap()];
+    assert_eq!(ends[1].id, waits);
+    assert_eq!(ends[1].data.to_vec(), b"hello");
+}
+
+#[test]
+fn the_loopback_keeps_the_boundaries_of_packets() {
+    let mut host = Host::new("gadget-zero", 2);
+    host.write(vec![1; 512], true);
+    host.write(vec![2; 600], false);
+    host.write(vec![3; 512], false);
+    host.write(vec![4; 10], false);
+    for _ in 0..4 {
+        assert_eq!(host.ended().unwrap().status, Status::Done);
+    }
+    // A zero-length packet ends the first read, a short packet the second; full packets do not end the third.
+    assert_eq!(host.got(4096), vec![1; 512]);
+    assert_eq!(host.got(4096), vec![2; 600]);
+    assert_eq!(host.got(512), vec![3; 512]);
+    host.read(5);
+    let overflow = host.ended().unwrap();
+    assert_eq!(
+        (overflow.status, overflow.actual_length),
+        (Status::Overflow, 5)
+    );
+}
+
+#[test]
+fn the_loopback_takes_no_more_than_it_can_hold() {
+    let mut host = Host::new("gadget-zero,buflen=512,qlen=3", 2);
+    host.write(vec![1; 512 * 5], false);
+    assert!(host.ended().is_none());
+    // What is read makes room for what waits.
+    let mut data = Vec::new();
+    for _ in 0..5 {
+        host.read(512);
+        while let Some(completion) = host.ended() {
+            data.extend(completion.data.to_vec());
+        }
+    }
+    assert_eq!(data, vec![1; 512 * 5]);
+}
+
+#[test]
+fn the_control_buffer_is_written_and_read_in_the_source_sink_configuration() {
+    let mut host = Host::new("gadget-zero", 3);
+    let data: Vec<u8> = (0..200).collect();
+    let written = host.control([0x40, 0x5b, 0, 0, 0, 0, 200, 0], data.clone());
+    assert_eq!((written.status, written.actual_length), (Status::Done, 200));
+    let read = host.control([0xc0, 0x5c, 0, 0, 0, 0, 200, 0], Vec::new());
+    assert_eq!(read.data.to_vec(), data);
+    let refused = [
+        [0x40, 0x5b, 1, 0, 0, 0, 0, 0],
+        [0x40, 0x5b, 0, 0, 1, 0, 0, 0],
+        [0xc0, 0x5c, 0, 0, 0, 0, 1, 0x10],
+        [0xc0, 0x5d, 0, 0, 0, 0, 1, 0],
+    ];
+    for setup in refused {
+        assert_eq!(host.control(setup, Vec::new()).status, Status::Stalled);
+    }
+    let mut loopback = Host::new("gadget-zero", 2);
+    let refused = loopback.control([0xc0, 0x5c, 0, 0, 0, 0, 8, 0], Vec::new());
+    assert_eq!(refused.status, Status::Stalled);
+}
+
+#[test]
+fn the_descriptors_are_those_of_the_kernels_gadget() {
+    let mut host = Host::new("gadget-zero", 3);
+    let device = host.control([0x80, 6, 0, 1, 0, 0, 18, 0], Vec::new());
+    assert_eq!(
+        device.data.to_vec(),
+        [
+            18, 1, 0, 2, 0xff, 0, 0, 64, 0x25, 0x05, 0xa0, 0xa4, 0, 1, 1, 2, 3, 2
+        ]
+    );
+    let configuration = host.control([0x80, 6, 0, 2, 0, 0, 255, 0], Vec::new());
+    assert_eq!(configuration.data.len(), 106);
+    assert_eq!(
+        configuration.data.to_vec()[..9],
+        [9, 2, 106, 0, 1, 3, 4, 0xc0, 0]
+    );
+    let mut fast = Host::new("gadget-zero,speed=super", 3);
+    let capabilities = fast.control([0x80, 6, 0, 15, 0, 0, 255, 0], Vec::new());
+    assert_eq!(
+        capabilities.data.to_vec(),
+        [5, 15, 15, 0, 1, 10, 16, 3, 0, 15, 0, 1, 1, 0xf4, 1]
+    );
+    let configuration = fast.control([0x80, 6, 0, 2, 0, 0, 255, 0], Vec::new());
+    assert_eq!(configuration.data.len(), 166);
+}

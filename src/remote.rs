@@ -1,0 +1,386 @@
+//! A USB/IP server as its clients see it: where it is, what it exports, and importing from it.
+
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use socket2::{SockRef, Socket};
+
+use crate::{
+    emulator::server::widen,
+    protocol::usbip::{
+        self,
+        operation::{
+            DEVICE_SIZE, ExportedDevice, HEADER_SIZE, OperationError, ReplyStatus, Request,
+            encode_bus_id,
+        },
+    },
+};
+
+/// How long a server may take to be reached, and to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// At a TCP port.
+    Tcp {
+        /// The host's name or address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// At a UNIX stream socket.
+    Unix(PathBuf),
+}
+
+/// A text that names no server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` names no server: use HOST or HOST:PORT (pc.example, 10.0.0.7:3240, [::1]:3240), or unix:/PATH"
+)]
+pub struct RemoteAddressError(String);
+
+/// Why a server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// It can't be reached.
+    #[error("can't reach a USB/IP server at {remote}: {cause}")]
+    Unreachable {
+        /// Where it was sought.
+        remote: Remote,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The connection broke.
+    #[error("the server at {remote} went away or did not answer in time: {cause}")]
+    Broken {
+        /// Where it is.
+        remote: Remote,
+        /// How it broke.
+        cause: io::Error,
+    },
+    /// It speaks something else.
+    #[error("the server at {remote} can't be understood: {cause}")]
+    Protocol {
+        /// Where it is.
+        remote: Remote,
+        /// What is wrong with its answer.
+        cause: OperationError,
+    },
+    /// It refused the list.
+    #[error("the server at {remote} tells no devices: {status}")]
+    NoList {
+        /// Where it is.
+        remote: Remote,
+        /// What it answered.
+        status: ReplyStatus,
+    },
+    /// It refused a device.
+    #[error(
+        "can't import {bus_id} from {remote}: {status} (`usbwright list {remote}` tells what there is)"
+    )]
+    NotImported {
+        /// Where it is.
+        remote: Remote,
+        /// The device.
+        bus_id: String,
+        /// What it answered.
+        status: ReplyStatus,
+    },
+    /// It gave a device that was not asked for.
+    #[error("the server at {remote} gave {given} where {asked} was asked for")]
+    OtherDevice {
+        /// Where it is.
+        remote: Remote,
+        /// The device it gave.
+        given: String,
+        /// The device that was asked for.
+        asked: String,
+    },
+}
+
+impl FromStr for Remote {
+    type Err = RemoteAddressError;
+
+    fn from_str(text: &str) -> Result<Self, RemoteAddressError> {
+        let wrong = || RemoteAddressError(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err(wrong()),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(Self::tcp(&address.ip().to_string(), address.port()));
+        }
+        let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        if let Ok(ip) = bare.unwrap_or(text).parse::<IpAddr>() {
+            return Ok(Self::tcp(&ip.to_string(), usbip::PORT));
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
+            None => (text, usbip::PORT),
+        };
+        let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        if host.is_empty() || !host.chars().all(plain) {
+            return Err(wrong());
+        }
+        Ok(Self::tcp(host, port))
+    }
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Remote {
+    fn tcp(host: &str, port: u16) -> Self {
+        Self::Tcp {
+            host: host.to_owned(),
+            port,
+        }
+    }
+
+    /// The devices that the server exports.
+    ///
+    /// # Errors
+    /// Where it can't be reached or understood, or refuses.
+    pub fn list(&self) -> Result<Vec<ExportedDevice>, RemoteError> {
+        let mut link = Link::open(self)?;
+        link.send(&Request::List.encode())?;
+        match link.status(Request::List)? {
+            ReplyStatus::Ok => {}
+            status => {
+                return Err(RemoteError::NoList {
+                    remote: self.clone(),
+                    status,
+                });
+            }
+        }
+        let count = u32::from_be_bytes(link.receive()?);
+        (0..count).map(|_| link.device_with_interfaces()).collect()
+    }
+
+    /// Imports a device: from then on the socket carries its transfers.
+    ///
+    /// # Errors
+    /// Where the server can't be reached or understood, or refuses.
+    pub fn import(&self, bus_id: &str) -> Result<(OwnedFd, ExportedDevice), RemoteError> {
+        let mut link = Link::open(self)?;
+        link.send(&[&Request::Import.encode()[..], &encode_bus_id(bus_id)].concat())?;
+        match link.status(Request::Import)? {
+            ReplyStatus::Ok => {}
+            status => {
+                return Err(RemoteError::NotImported {
+                    remote: self.clone(),
+                    bus_id: bus_id.to_owned(),
+                    status,
+                });
+            }
+        }
+        let device = link.device()?;
+        if device.bus_id != bus_id {
+            return Err(RemoteError::OtherDevice {
+                remote: self.clone(),
+                given: device.bus_id,
+                asked: bus_id.to_owned(),
+            });
+        }
+        Ok((link.into_socket()?, device))
+    }
+}
+
+/// A connection in its operation phase.
+struct Link<'a> {
+    remote: &'a Remote,
+    socket: Socket,
+}
+
+impl<'a> Link<'a> {
+    fn open(remote: &'a Remote) -> Result<Self, RemoteError> {
+        let opened = match remote {
+            Remote::Tcp { host, port } => connect_tcp(host, *port).map(Socket::from),
+            Remote::Unix(path) => UnixStream::connect(path).map(|stream| {
+                widen(&stream);
+                Socket::from(stream)
+            }),
+        };
+        let link = opened.and_then(|socket| {
+            socket.set_read_timeout(Some(TIMEOUT))?;
+            socket.set_write_timeout(Some(TIMEOUT))?;
+            Ok(Self { remote, socket })
+        });
+        link.map_err(|cause| RemoteError::Unreachable {
+            remote: remote.clone(),
+            cause,
+        })
+    }
+
+    fn broken(&self) -> impl FnOnce(io::Error) -> RemoteError {
+        let remote = self.remote.clone();
+        |cause| RemoteError::Broken { remote, cause }
+    }
+
+    fn misunderstood(&self) -> impl FnOnce(OperationError) -> RemoteError {
+        let remote = self.remote.clone();
+        |cause| RemoteError::Protocol { remote, cause }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), RemoteError> {
+        self.socket.write_all(bytes).map_err(self.broken())
+    }
+
+    fn receive<const N: usize>(&mut self) -> Result<[u8; N], RemoteError> {
+        let mut bytes = [0; N];
+        self.socket.read_exact(&mut bytes).map_err(self.broken())?;
+        Ok(bytes)
+    }
+
+    fn status(&mut self, request: Request) -> Result<ReplyStatus, RemoteError> {
+        let header = self.receive::<HEADER_SIZE>()?;
+        request.decode_reply(&header).map_err(self.misunderstood())
+    }
+
+    fn device(&mut self) -> Result<ExportedDevice, RemoteError> {
+        let bytes = self.receive::<DEVICE_SIZE>()?;
+        ExportedDevice::decode(&bytes).map_err(self.misunderstood())
+    }
+
+    fn device_with_interfaces(&mut self) -> Result<ExportedDevice, RemoteError> {
+        let mut device = self.device()?;
+        for class in &mut device.summary.interfaces {
+            *class = ExportedDevice::decode_interface(self.receive()?);
+        }
+        Ok(device)
+    }
+
+    /// The bare socket, which waits as long as it takes again.
+    fn into_socket(self) -> Result<OwnedFd, RemoteError> {
+        let patient = self.socket.set_read_timeout(None);
+        patient
+            .and_then(|()| self.socket.set_write_timeout(None))
+            .map_err(self.broken())?;
+        Ok(self.socket.into())
+    }
+}
+
+/// Connects to the first address of a host that answers.
+fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_keepalive(true)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::net::UnixListener, thread};
+
+    use super::*;
+    use crate::protocol::{Class, DeviceSummary, Speed};
+
+    /// What `ask` says of a server that answers its first request so and hangs up.
+    fn told<T>(answer: Vec<u8>, ask: impl FnOnce(&Remote) -> Result<T, RemoteError>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; HEADER_SIZE]).unwrap();
+            stream.write_all(&answer).unwrap();
+        });
+        let remote = Remote::Unix(path);
+        let error = ask(&remote).err().unwrap().to_string();
+        server.join().unwrap();
+        error.replace(&remote.to_string(), "SERVER")
+    }
+
+    #[test]
+    fn what_a_server_answers_amiss_is_told() {
+        let refused = Request::Import.encode_reply(ReplyStatus::NoDevice);
+        assert_eq!(
+            told(refused.to_vec(), |it| it.import("9-9")),
+            "can't import 9-9 from SERVER: the server has no such device (`usbwright list SERVER` tells what there is)"
+        );
+        let refused = Request::List.encode_reply(ReplyStatus::Refused);
+        assert_eq!(
+            told(refused.to_vec(), Remote::list),
+            "the server at SERVER tells no devices: the server refused the request"
+        );
+        assert!(told(b"HTTP/1.1 400".to_vec(), Remote::list).starts_with(
+            "the server at SERVER can't be understood: the peer speaks version 0x4854"
+        ));
+        let mut cut = Request::List.encode_reply(ReplyStatus::Ok).to_vec();
+        cut.extend(u32::MAX.to_be_bytes());
+        assert!(
+            told(cut, Remote::list)
+                .starts_with("the server at SERVER went away or did not answer in time")
+        );
+    }
+
+    #[test]
+    fn a_device_that_was_not_asked_for_is_refused() {
+        let device = ExportedDevice {
+            path: String::new(),
+            bus_id: "1-1".to_owned(),
+            bus_number: 1,
+            device_number: 1,
+            summary: DeviceSummary {
+                speed: Speed::High,
+                vendor_id: 0x0525,
+                product_id: 0xa4a0,
+                device_release: 0,
+                class: Class::VENDOR,
+                configuration: 1,
+                configurations: 1,
+                interfaces: Vec::new(),
+            },
+        };
+        let mut answer = Request::Import.encode_reply(ReplyStatus::Ok).to_vec();
+        device.encode(&mut answer);
+        assert_eq!(
+            told(answer, |it| it.import("1-2")),
+            "the server at SERVER gave 1-1 where 1-2 was asked for"
+        );
+    }
+
+    #[test]
+    fn a_server_is_named_by_host_and_port_or_path() {
+        for (text, shown) in [
+            ("localhost", "localhost:3240"),
+            ("pc.example:9", "pc.example:9"),
+            ("127.0.0.1", "127.0.0.1:3240"),
+            ("127.0.0.1:9", "127.0.0.1:9"),
+            ("::1", "[::1]:3240"),
+            ("[::1]", "[::1]:3240"),
+            ("[::1]:9", "[::1]:9"),
+            ("unix:/run/a b", "unix:/run/a b"),
+        ] {
+            assert_eq!(text.parse::<Remote>().unwrap().to_string(), shown);
+        }
+        for text in ["", ":9", "unix:", "pc:port", "pc:99999", "a b", "tcp://pc"] {
+            assert!(text.parse::<Remote>().is_err(), "{text}");
+        }
+    }
+}

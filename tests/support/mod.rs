@@ -1,0 +1,3 @@
+//! What several whole-system tests share.
+
+pub(crate) mod lab;
