@@ -231,6 +231,8 @@ impl Bus {
         };
         drop(state);
         lease.port().reset(now);
+        // What the holder before left behind ends here, and is not told to the next one.
+        while lease.port().completion().is_some() {}
         Ok(lease)
     }
 }
@@ -328,5 +330,35 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("description", &self.description)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use usbwright_protocol::{EndpointAddress, Setup, Transfer, TransferId, TransferKind};
+
+    use super::*;
+    use crate::testing::waiting_device;
+
+    #[test]
+    fn what_a_holder_left_behind_is_not_told_to_the_next() {
+        let now = Instant::now();
+        let bus = Bus::new();
+        let (device, _) = waiting_device(now);
+        let bus_id = bus.plug(Box::new(device), None).unwrap();
+        let mut first = bus.lease(&bus_id, now).unwrap();
+        let transfer = Transfer {
+            id: TransferId(1),
+            endpoint: EndpointAddress::CONTROL,
+            kind: TransferKind::Control {
+                setup: Setup::from_bytes([0xc0, 1, 0, 0, 0, 0, 8, 0]),
+                data: bytes::Bytes::new(),
+                room: 8,
+            },
+        };
+        first.port().submit(transfer, now);
+        drop(first);
+        let mut second = bus.lease(&bus_id, now).unwrap();
+        assert!(second.port().completion().is_none());
     }
 }

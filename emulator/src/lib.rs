@@ -99,6 +99,8 @@ mod bus;
 mod device;
 mod firmware;
 pub mod server;
+#[cfg(test)]
+mod testing;
 
 pub use bus::{Bus, BusId, BusIdError, Lease, LeaseError, PlugError, Plugged};
 pub use device::EmulatedDevice;

@@ -24,6 +24,8 @@ enum Answer {
     Data(Bytes),
     Done,
     Stall,
+    /// The data stage is not of the length that the setup packet tells.
+    Malformed,
 }
 
 impl From<Option<Bytes>> for Answer {
@@ -63,20 +65,36 @@ impl Request {
                 debug!(endpoint = %EndpointAddress::CONTROL, setup = ?self.setup, "request refused");
                 completion.status = Status::Stalled;
             }
+            Answer::Malformed => {
+                debug!(endpoint = %EndpointAddress::CONTROL, setup = ?self.setup, bytes = self.data.len(), "data stage and wLength differ");
+                completion.status = Status::ProtocolError;
+            }
         }
         completion
     }
 }
 
+/// Which way the data stage of a standard request goes, of those that are answered here.
+fn data_direction(code: u8) -> Option<Direction> {
+    match code {
+        request::GET_STATUS
+        | request::GET_DESCRIPTOR
+        | request::GET_CONFIGURATION
+        | request::GET_INTERFACE
+        | request::SYNCH_FRAME => Some(Direction::In),
+        request::CLEAR_FEATURE
+        | request::SET_FEATURE
+        | request::SET_ADDRESS
+        | request::SET_CONFIGURATION
+        | request::SET_INTERFACE
+        | request::SET_SEL
+        | request::SET_ISOCH_DELAY => Some(Direction::Out),
+        _ => None,
+    }
+}
+
 impl EmulatedDevice {
     pub(super) fn accept_control(&mut self, request: Request) {
-        let setup = request.setup;
-        if setup.direction() == Direction::Out && request.data.len() != usize::from(setup.length) {
-            debug!(endpoint = %EndpointAddress::CONTROL, ?setup, bytes = request.data.len(), "data stage and wLength differ");
-            self.done
-                .push_back(Completion::empty(request.id, Status::ProtocolError));
-            return;
-        }
         self.control.push_back(request);
         if self.control.len() == 1 && self.serve_control() {
             self.pump();
@@ -103,9 +121,13 @@ impl EmulatedDevice {
     /// `None` where the firmware is not ready.
     fn answer(&mut self, request: &Request) -> Option<Answer> {
         let setup = &request.setup;
+        let direction = setup.direction();
+        if direction == Direction::Out && request.data.len() != usize::from(setup.length) {
+            return Some(Answer::Malformed);
+        }
         let core = match setup.kind() {
             RequestKind::Standard => self.standard(setup),
-            RequestKind::Vendor if setup.direction() == Direction::In => {
+            RequestKind::Vendor if direction == Direction::In => {
                 self.descriptors.vendor_request(setup).map(Answer::Data)
             }
             _ => None,
@@ -114,7 +136,7 @@ impl EmulatedDevice {
             return core;
         }
         let cx = &mut Context(&mut self.world);
-        match setup.direction() {
+        match direction {
             Direction::In => match self.firmware.control_in(setup, cx) {
                 In::Data(data) => Some(Answer::Data(data)),
                 In::Stall => Some(Answer::Stall),
@@ -133,6 +155,9 @@ impl EmulatedDevice {
         let device = setup.recipient() == Recipient::Device;
         let interface = setup.recipient() == Recipient::Interface;
         Some(match setup.request {
+            _ if setup.length > 0 && setup.direction() != data_direction(setup.request)? => {
+                Answer::Stall
+            }
             request::GET_STATUS => self.status(setup).into(),
             request::CLEAR_FEATURE => self.set_feature(setup, false).into(),
             request::SET_FEATURE => self.set_feature(setup, true).into(),

@@ -176,6 +176,9 @@ impl Endpoint {
                 Out::NotYet => return None,
                 Out::Stall => return Some(Status::Stalled),
             };
+            if taken == 0 && !data.is_empty() {
+                return None;
+            }
             self.count_packets(taken);
             pending.moved += taken;
             let rest = data.split_off(taken);

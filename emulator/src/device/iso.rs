@@ -21,7 +21,10 @@ pub(super) struct IsoTransfer {
 }
 
 impl IsoTransfer {
-    pub(super) fn new(data: Bytes, packets: Vec<IsoPacket>) -> Self {
+    pub(super) fn new(data: Bytes, mut packets: Vec<IsoPacket>) -> Self {
+        for packet in &mut packets {
+            packet.actual_length = 0;
+        }
         Self {
             data,
             packets,
@@ -58,6 +61,14 @@ impl Endpoint {
             self.next_frame = transfer.end;
             self.queue.push_back(pending);
         }
+    }
+
+    /// Lets the next isochronous transfer begin where the last one that is still queued ends.
+    pub(super) fn give_frames_back(&mut self) {
+        self.next_frame = match self.queue.back().map(|pending| &pending.kind) {
+            Some(PendingKind::Isochronous(transfer)) => transfer.end,
+            _ => 0,
+        };
     }
 
     /// When the first queued isochronous transfer ends.

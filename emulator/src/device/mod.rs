@@ -100,6 +100,7 @@ impl EmulatedDevice {
     /// Unplugs the device: every transfer ends, now and from now on.
     pub fn unplug(&mut self) {
         self.connected = false;
+        self.world.wake_at = None;
         self.end_all(Status::Disconnected);
     }
 
@@ -248,13 +249,17 @@ impl EmulatedDevice {
     }
 
     fn run_isochronous(&mut self) {
+        let mut ran = false;
         for index in bits(self.running) {
             while let Some(endpoint) = &mut self.endpoints[index] {
                 self.in_hand = endpoint.queue.front().map(|pending| pending.id);
                 let ended = endpoint.run_iso(&mut *self.firmware, &mut self.world);
                 self.in_hand = None;
                 match ended {
-                    Some(pending) => self.done.push_back(pending.end(Status::Done)),
+                    Some(pending) => {
+                        self.done.push_back(pending.end(Status::Done));
+                        ran = true;
+                    }
                     None => break,
                 }
             }
@@ -262,6 +267,9 @@ impl EmulatedDevice {
             if queue.is_none_or(VecDeque::is_empty) {
                 self.running &= !(1 << index);
             }
+        }
+        if ran {
+            self.pump();
         }
     }
 
@@ -280,12 +288,21 @@ impl EmulatedDevice {
                 let pending = endpoint.queue.remove(place);
                 self.done
                     .extend(pending.map(|pending| pending.end(Status::Cancelled)));
+                endpoint.give_frames_back();
                 return self.pump();
             }
         }
     }
 
     fn react(&mut self) {
+        self.rouse();
+        self.run_isochronous();
+        // Isochronous packets are told the time of their frames, which have passed: what they asked for may be due by now.
+        self.rouse();
+    }
+
+    /// Tells the firmware that its time has come, or that its bell was rung.
+    fn rouse(&mut self) {
         let due = self
             .world
             .wake_at
@@ -297,7 +314,6 @@ impl EmulatedDevice {
             self.firmware.woken(&mut Context(&mut self.world));
             self.pump();
         }
-        self.run_isochronous();
     }
 
     fn restart(&mut self) {

@@ -135,7 +135,7 @@ impl Firmware for Scripted {
         self.with(|script| {
             script
                 .calls
-                .push(format!("setting {interface}.{alternate}"))
+                .push(format!("setting {interface}.{alternate}"));
         });
     }
 
@@ -790,4 +790,127 @@ fn a_panic_of_the_firmware_unplugs_the_device_and_ends_its_transfers() {
     assert!(!bench.device.is_connected());
     let late = bench.read(IN, 8);
     assert_eq!(bench.ends(), [(late.0, Status::Disconnected, 0)]);
+}
+
+#[test]
+fn a_standard_request_whose_data_goes_the_wrong_way_is_refused() {
+    let mut bench = Bench::configured(Speed::High);
+    let status = bench.control([0x00, 0, 0, 0, 0, 0, 2, 0], b"xx");
+    assert_eq!(
+        (status.status, status.data.len()),
+        (Status::Stalled, 0),
+        "a client that writes expects no data, and takes it for the next reply"
+    );
+    let descriptor = bench.control([0x00, 6, 0, 1, 0, 0, 4, 0], b"xxxx");
+    assert_eq!(descriptor.status, Status::Stalled);
+    bench.stalls([0x80, 9, 7, 0, 0, 0, 1, 0]);
+    assert_eq!(bench.done([0x80, 8, 0, 0, 0, 0, 1, 0]), [1]);
+}
+
+#[test]
+fn a_control_write_of_the_wrong_length_does_not_overtake_the_requests_before_it() {
+    let mut bench = Bench::configured(Speed::High);
+    let request = |setup: [u8; 8]| TransferKind::Control {
+        setup: Setup::from_bytes(setup),
+        data: Bytes::new(),
+        room: 8,
+    };
+    let waits = request([0xc0, 1, 0, 0, 0, 0, 8, 0]);
+    let waits = bench.submit(EndpointAddress::CONTROL, waits);
+    let wrong = request([0x40, 1, 0, 0, 0, 0, 4, 0]);
+    let wrong = bench.submit(EndpointAddress::CONTROL, wrong);
+    assert!(bench.ends().is_empty());
+    bench.firmware.sends(b"ready");
+    bench.write(OUT, b"x");
+    let ends = bench.ends().into_iter().map(|(id, ..)| id);
+    let ends: Vec<_> = ends.filter(|id| [waits.0, wrong.0].contains(id)).collect();
+    assert_eq!(ends, [waits.0, wrong.0]);
+}
+
+#[test]
+fn an_unplugged_device_has_nothing_due() {
+    let mut bench = Bench::configured(Speed::High);
+    let time = bench.now + Duration::from_millis(5);
+    bench.firmware.with(|script| script.wake_at = Some(time));
+    bench.write(OUT, b"x");
+    assert_eq!(bench.device.deadline(), Some(time));
+    bench.device.unplug();
+    assert_eq!(bench.device.deadline(), None);
+}
+
+#[test]
+fn what_an_isochronous_packet_brings_is_asked_for_by_the_endpoints_that_wait() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    let waits = bench.read(INTERRUPT, 8);
+    let kind = TransferKind::Isochronous {
+        data: Bytes::from_static(b"note"),
+        packets: packets(1, 4),
+    };
+    let stream = bench.submit(ISO_OUT, kind);
+    bench.firmware.sends(b"seen");
+    bench.pass(Duration::from_millis(5));
+    assert_eq!(
+        bench.ends(),
+        [(stream.0, Status::Done, 4), (waits.0, Status::Done, 4)]
+    );
+}
+
+#[test]
+fn what_a_late_isochronous_packet_asks_for_is_not_left_due() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    let early = bench.now + Duration::from_millis(6);
+    bench.firmware.with(|script| script.wake_at = Some(early));
+    let kind = TransferKind::Isochronous {
+        data: Bytes::from_static(b"note"),
+        packets: packets(1, 4),
+    };
+    bench.submit(ISO_OUT, kind);
+    bench.pass(Duration::from_millis(50));
+    assert_eq!(bench.device.deadline(), None);
+    assert!(bench.firmware.calls().contains(&"woken".into()));
+}
+
+#[test]
+fn a_firmware_that_takes_no_byte_has_taken_no_packet() {
+    let mut bench = Bench::configured(Speed::High);
+    bench
+        .firmware
+        .with(|script| script.out.push_back(Out::TakenPart(0)));
+    bench.write(OUT, b"x");
+    assert!(bench.ended().is_empty());
+    assert_eq!(bench.device.toggle(OUT), Some(false));
+}
+
+#[test]
+fn frames_of_a_cancelled_isochronous_transfer_are_free_for_the_next() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    let stream = |count| TransferKind::Isochronous {
+        data: Bytes::new(),
+        packets: packets(count, 8),
+    };
+    let first = bench.submit(ISO_IN, stream(8));
+    let due = bench.device.deadline();
+    let long = bench.submit(ISO_IN, stream(1000));
+    bench.device.cancel(long, bench.now);
+    bench.device.cancel(first, bench.now);
+    bench.submit(ISO_IN, stream(8));
+    assert_eq!(bench.device.deadline(), due);
+}
+
+#[test]
+fn lengths_that_a_host_left_in_its_packets_are_not_told_back() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    let mut windows = packets(1, 8);
+    windows[0].actual_length = 77;
+    let kind = TransferKind::Isochronous {
+        data: Bytes::new(),
+        packets: windows,
+    };
+    bench.submit(ISO_IN, kind);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.one().iso.unwrap().packets[0].actual_length, 0);
 }

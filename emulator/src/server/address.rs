@@ -279,4 +279,28 @@ mod tests {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_tcp_client_waits_for_no_acknowledgement_and_is_missed_when_it_vanishes() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let accepted = runtime.block_on(async {
+            let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
+            let listener = Listener::bind(&address).await.unwrap();
+            let Address::Tcp(bound) = listener.address() else {
+                panic!("it listens elsewhere");
+            };
+            let _client = std::net::TcpStream::connect(bound).unwrap();
+            listener.accept().await.unwrap().into_socket().unwrap()
+        });
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        let silence = socket.tcp_keepalive_interval().unwrap()
+            * socket.tcp_keepalive_retries().unwrap()
+            + socket.tcp_keepalive_time().unwrap();
+        assert!(silence <= Duration::from_secs(15));
+    }
 }

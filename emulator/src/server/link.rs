@@ -31,8 +31,8 @@ use crate::bus::Lease;
 
 /// Bytes asked of the socket at a time while little comes.
 const READ_SMALL: usize = 16 << 10;
-/// Bytes asked of the socket at a time while much comes.
-const READ_LARGE: usize = 256 << 10;
+/// Bytes asked of the socket at a time while much comes. A command larger than this has a buffer of its own.
+pub(super) const READ_LARGE: usize = 256 << 10;
 /// Slices in one gathered write.
 const SLICES: usize = 128;
 
@@ -79,6 +79,8 @@ struct Link<'a> {
     bell_end: UnixStream,
     /// What one read asks for.
     read_size: usize,
+    /// Whether `input` was made for a large command. Nothing else goes into it, so that no small payload keeps it alive.
+    is_for_one: bool,
 }
 
 impl<'a> Link<'a> {
@@ -94,6 +96,7 @@ impl<'a> Link<'a> {
             bell,
             bell_end,
             read_size: READ_SMALL,
+            is_for_one: false,
         })
     }
 
@@ -105,6 +108,10 @@ impl<'a> Link<'a> {
             self.attend(now)?;
             let need = self.session.run(&mut self.input, self.lease.port(), now)?;
             let blocked = !self.write()?;
+            if !self.lease.port().is_connected() {
+                // It went while it ran a command, after which there may be nothing to wake up for.
+                return Err(Ended::Unplugged);
+            }
             match need {
                 _ if blocked => self.wait(PollFlags::OUT)?,
                 Need::Room => {}
@@ -119,7 +126,7 @@ impl<'a> Link<'a> {
 
     /// Looks after everything but the socket: the bell and the deadline.
     fn attend(&mut self, now: Instant) -> Result<(), Ended> {
-        let rung = self.bell.take(&mut self.bell_end);
+        let rung = self.bell.take();
         let due = |time| time <= now;
         if rung || self.session.deadline(self.lease.port()).is_some_and(due) {
             self.session.poll(self.lease.port(), now);
@@ -133,9 +140,18 @@ impl<'a> Link<'a> {
     /// Reads once, so that `size` bytes of input fit; tells whether the socket has nothing left.
     fn read(&mut self, size: usize) -> Result<bool, Ended> {
         let missing = size.saturating_sub(self.input.len());
-        self.input.reserve(missing.max(self.read_size));
-        let room = self.input.capacity() - self.input.len();
-        match receive(self.socket.as_fd(), &mut self.input) {
+        let was_for_one = std::mem::replace(&mut self.is_for_one, size > READ_LARGE);
+        if was_for_one && !self.is_for_one {
+            self.input = BytesMut::from(&self.input[..]);
+        }
+        let room = if self.is_for_one {
+            self.input.reserve(missing);
+            missing
+        } else {
+            self.input.reserve(missing.max(self.read_size));
+            self.input.capacity() - self.input.len()
+        };
+        match receive(self.socket.as_fd(), &mut self.input, room) {
             Ok(0) => Err(Ended::Closed),
             Ok(count) => {
                 if count == room {
@@ -179,9 +195,13 @@ impl<'a> Link<'a> {
             PollFd::new(&self.bell_end, PollFlags::IN),
         ];
         match poll(&mut events, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        if !events[1].revents().is_empty() {
+            silence(&self.bell_end);
+        }
+        Ok(())
     }
 }
 
@@ -209,16 +229,15 @@ impl Bell {
         Ok((Arc::new(bell), bell_end))
     }
 
-    /// Whether it has rung since this was last asked.
-    fn take(&self, bell_end: &mut UnixStream) -> bool {
-        let rung = self.rung.load(Ordering::Relaxed);
-        if rung {
-            // Emptied before the flag is cleared: a ring in between is seen by the flag, or leaves its byte for the next wait.
-            while matches!(bell_end.read(&mut [0; 64]), Ok(1..)) {}
-            self.rung.swap(false, Ordering::AcqRel);
-        }
-        rung
+    /// Whether it has rung since this was last asked. Its byte, which may come later than this, is left for the next wait.
+    fn take(&self) -> bool {
+        self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::AcqRel)
     }
+}
+
+/// Takes the bytes away that have ended a wait.
+fn silence(mut bell_end: &UnixStream) {
+    while matches!(bell_end.read(&mut [0; 64]), Ok(1..)) {}
 }
 
 impl Wake for Bell {
@@ -231,5 +250,42 @@ impl Wake for Bell {
             // A full socket has bytes enough to wake the thread.
             let _ = (&self.other_end).write(&[0]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Bus, testing::waiting_device};
+
+    /// Whether a wait ends before its time.
+    fn is_awake(link: &Link<'_>) -> bool {
+        let mut events = [PollFd::new(&link.bell_end, PollFlags::IN)];
+        let timeout = Timespec::try_from(Duration::ZERO).unwrap();
+        poll(&mut events, Some(&timeout)).unwrap() > 0
+    }
+
+    #[test]
+    fn a_ring_that_is_seen_before_its_byte_comes_does_not_keep_the_thread_spinning() {
+        let now = Instant::now();
+        let bus = Bus::new();
+        let (device, _) = waiting_device(now);
+        let bus_id = bus.plug(Box::new(device), None).unwrap();
+        let (server, _client) = UnixStream::pair().unwrap();
+        let socket = OwnedFd::from(server);
+        let lease = bus.lease(&bus_id, now).unwrap();
+        let mut link = Link::new(&socket, lease, Limits::default()).unwrap();
+        // The flag is set and seen, and the byte comes after that.
+        assert!(!link.bell.rung.swap(true, Ordering::AcqRel));
+        link.attend(now).unwrap();
+        (&link.bell.other_end).write_all(&[0]).unwrap();
+        link.wait(PollFlags::IN).unwrap();
+        link.attend(now).unwrap();
+        assert!(!is_awake(&link));
+        // A ring that nobody has seen still ends the next wait.
+        link.bell.wake_by_ref();
+        assert!(is_awake(&link));
     }
 }

@@ -1,6 +1,7 @@
 //! The USB/IP server: who may list and import the devices of a [`Bus`], over TCP and UNIX sockets.
 
 mod address;
+mod exchange;
 mod link;
 mod operations;
 mod outbox;
@@ -18,6 +19,7 @@ use tracing::{debug, info, warn};
 use self::address::Listener;
 pub use self::{
     address::{Address, AddressError, widen},
+    exchange::{Exchange, Load},
     link::{Ended, serve},
     session::SessionError,
 };
@@ -32,7 +34,7 @@ pub struct Limits {
     pub iso_packets: u32,
     /// Transfers of one client that wait for the device; further ones end with `-ENOMEM`.
     pub pending_transfers: usize,
-    /// Bytes of OUT payload that they hold; further ones end with `-ENOMEM`.
+    /// Bytes that they hold: OUT payload, and of isochronous ones the packets' descriptions and the IN data, too; further ones end with `-ENOMEM`.
     pub pending_bytes: usize,
     /// Connections that have not imported a device yet; further ones have to wait.
     pub visitors: usize,

@@ -45,6 +45,11 @@ impl Outbox {
         self.pieces.push_back(Piece::Payload(payload));
     }
 
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }

@@ -12,9 +12,16 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
-/// Reads what has come, up to the buffer's spare capacity, and returns how many bytes that is: 0 at the end of the stream.
-pub(super) fn receive(socket: BorrowedFd<'_>, buffer: &mut BytesMut) -> Result<usize, Errno> {
-    let ((read, _), count) = recv(socket, buffer.spare_capacity_mut(), RecvFlags::DONTWAIT)?;
+/// Reads what has come, up to `room` bytes and the buffer's spare capacity, and returns how many bytes that is: 0 at the
+/// end of the stream.
+pub(super) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut BytesMut,
+    room: usize,
+) -> Result<usize, Errno> {
+    let spare = buffer.spare_capacity_mut();
+    let room = room.min(spare.len());
+    let ((read, _), count) = recv(socket, &mut spare[..room], RecvFlags::DONTWAIT)?;
     let read = read.len().min(count);
     // SAFETY: `recv` has written the first `read` bytes of the spare capacity: it hands them out as initialised.
     unsafe { buffer.advance_mut(read) };
@@ -32,12 +39,12 @@ mod tests {
         let (mut client, server) = UnixStream::pair().unwrap();
         let mut buffer = BytesMut::with_capacity(64);
         buffer.extend_from_slice(b"ab");
-        assert_eq!(receive(server.as_fd(), &mut buffer), Err(Errno::AGAIN));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 62), Err(Errno::AGAIN));
         client.write_all(b"cde").unwrap();
-        assert_eq!(receive(server.as_fd(), &mut buffer), Ok(3));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 62), Ok(3));
         assert_eq!(&buffer[..], b"abcde");
         drop(client);
-        assert_eq!(receive(server.as_fd(), &mut buffer), Ok(0));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 62), Ok(0));
     }
 
     #[test]
@@ -46,7 +53,9 @@ mod tests {
         let mut buffer = BytesMut::with_capacity(16);
         let room = buffer.capacity();
         client.write_all(&vec![7; room + 5]).unwrap();
-        assert_eq!(receive(server.as_fd(), &mut buffer), Ok(room));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 3), Ok(3));
+        let rest = room - 3;
+        assert_eq!(receive(server.as_fd(), &mut buffer, usize::MAX), Ok(rest));
         assert_eq!(buffer.len(), room);
     }
 }

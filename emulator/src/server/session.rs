@@ -1,5 +1,8 @@
 //! One client's session with one device: commands in, replies out, no I/O.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     time::{Duration, Instant},
@@ -19,14 +22,12 @@ use usbwright_protocol::{
     },
 };
 
-use super::{Limits, outbox::Outbox};
+use super::{Limits, link::READ_LARGE, outbox::Outbox};
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
 /// Unlinks that may wait for their submits.
 const OVERTAKEN_MOST: usize = 1024;
-/// Where transfers wait already, a payload smaller than this is copied rather than keep its whole receive buffer alive.
-const COPIED_BELOW: usize = 16 << 10;
 
 /// SET_FEATURE(PORT_RESET) to a hub's port, by which clients reset the device (`stub_rx.c`, usbip-win2).
 const PORT_RESET: [u8; 4] = [0x23, 0x03, 0x04, 0x00];
@@ -90,7 +91,7 @@ pub(super) struct Session {
     pending: HashMap<u32, Pending>,
     /// How many of them each endpoint has.
     pending_on: [u32; 32],
-    /// Bytes of OUT payload that they hold.
+    /// Bytes that they hold.
     held: usize,
     /// The last submit's number.
     last: Option<u32>,
@@ -158,7 +159,7 @@ impl Session {
                         return Ok(Need::Input(size));
                     }
                     input.advance(HEADER_SIZE);
-                    self.submit(&submit, body, input, port, now)?;
+                    self.submit(&submit, &body, input, port, now)?;
                 }
             }
         }
@@ -177,6 +178,11 @@ impl Session {
         });
         port.poll(now);
         self.collect(port, None);
+    }
+
+    /// How many transfers wait for the device, and the bytes that they hold.
+    pub(super) fn pending(&self) -> (usize, usize) {
+        (self.pending.len(), self.held)
     }
 
     /// When [`Self::poll`] is due.
@@ -219,13 +225,17 @@ impl Session {
             } else {
                 0
             },
+            promised: match submit.direction {
+                Direction::In if isochronous => submit.length as usize,
+                _ => 0,
+            },
         })
     }
 
     fn submit(
         &mut self,
         submit: &Submit,
-        body: Body,
+        body: &Body,
         input: &mut BytesMut,
         port: &mut dyn Port,
         now: Instant,
@@ -235,8 +245,8 @@ impl Session {
             return Err(SessionError::Duplicate(sequence));
         }
         self.last = Some(sequence);
-        let data = self.payload(&body, input);
-        let packets = self.packets(submit, &body, input)?;
+        let data = self.payload(body, input);
+        let packets = self.packets(submit, body, input)?;
         if let Some(overtaken) = self.overtaken.remove(&sequence) {
             debug!(sequence, "transfer was unlinked before it came");
             reply_to_unlink(&mut self.out, overtaken.unlink, -ECONNRESET);
@@ -246,11 +256,11 @@ impl Session {
             packets: submit.packets,
             isochronous: body.isochronous,
             endpoint: body.endpoint,
-            held: data.len(),
+            held: body.held(),
             unlink: None,
         };
         trace!(sequence, endpoint = %body.endpoint, length = submit.length, "submit");
-        match self.transfer_kind(submit, body.isochronous, data, packets) {
+        match self.transfer_kind(submit, body, data, packets) {
             Ok(kind) => {
                 let transfer = Transfer {
                     id: TransferId(sequence.into()),
@@ -279,12 +289,12 @@ impl Session {
     fn transfer_kind(
         &self,
         submit: &Submit,
-        isochronous: bool,
+        body: &Body,
         data: Bytes,
         packets: Vec<IsoPacket>,
     ) -> Result<TransferKind, i32> {
         let full = self.pending.len() >= self.limits.pending_transfers;
-        if full || self.held + data.len() > self.limits.pending_bytes && self.held > 0 {
+        if full || self.held + body.held() > self.limits.pending_bytes && self.held > 0 {
             return Err(-ENOMEM);
         }
         if submit.endpoint == 0 {
@@ -299,7 +309,7 @@ impl Session {
             });
         }
         Ok(match submit.direction {
-            _ if isochronous => TransferKind::Isochronous { data, packets },
+            _ if body.isochronous => TransferKind::Isochronous { data, packets },
             Direction::In => TransferKind::In {
                 length: submit.length,
             },
@@ -327,8 +337,9 @@ impl Session {
     }
 
     fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
+        // Where transfers wait already, this one is going to wait, too: it must not keep all that came beside it alive.
         let crowded = self.pending_on[body.endpoint.index()] > 0;
-        if crowded && body.payload < COPIED_BELOW {
+        if crowded && HEADER_SIZE + body.size() <= READ_LARGE {
             let copy = Bytes::copy_from_slice(&input[..body.payload]);
             input.advance(body.payload);
             copy
@@ -477,11 +488,18 @@ struct Body {
     /// Bytes of OUT data.
     payload: usize,
     packets: usize,
+    /// Bytes that come when their time has come, whether or not the client reads: those of an isochronous IN transfer.
+    promised: usize,
 }
 
 impl Body {
     fn size(&self) -> usize {
         self.payload + self.packets * ISO_PACKET_SIZE
+    }
+
+    /// What the transfer costs while it waits.
+    fn held(&self) -> usize {
+        self.size() + self.promised
     }
 }
 

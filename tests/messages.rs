@@ -1,0 +1,23 @@
+//! What the server owes any client: each transfer is answered once, in replies that the kernel's client takes.
+
+mod engine;
+#[allow(dead_code, reason = "the client of the other tests asks for more")]
+#[path = "support/usbip/vhci.rs"]
+mod vhci;
+
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_submit_and_every_unlink_is_answered_once_by_replies_that_the_kernel_takes(
+        script in prop::collection::vec(any::<u8>(), 0..500),
+    ) {
+        engine::run(&script);
+    }
+}
