@@ -138,7 +138,7 @@ impl EmulatedDevice {
         self.accept_on(endpoint, Pending::new(id, kind));
     }
 
-    fn accept_on(&mut self, address: EndpointAddress, mut pending: Pending) {
+    fn accept_on(&mut self, address: EndpointAddress, pending: Pending) {
         let index = address.index();
         let Some(endpoint) = self.endpoints[index]
             .as_mut()
@@ -155,30 +155,23 @@ impl EmulatedDevice {
             self.running |= 1 << index;
             return endpoint.schedule(pending, &self.world);
         }
-        if !endpoint.queue.is_empty() {
-            return endpoint.queue.push_back(pending);
-        }
-        self.in_hand = Some(pending.id);
-        let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
-        self.in_hand = None;
-        match attempt {
-            Attempt::Ended(status) => {
-                self.finish(index, pending, status);
-                self.pump();
-            }
-            Attempt::Waits { progress } => {
-                endpoint.queue.push_back(pending);
-                self.waiting |= 1 << index;
-                if progress {
-                    self.pump();
-                }
-            }
+        endpoint.queue.push_back(pending);
+        let is_first = endpoint.queue.len() == 1;
+        self.waiting |= 1 << index;
+        if is_first && self.serve(index) {
+            self.pump();
         }
     }
 
     /// Ends a transfer that was tried; a stall halts its endpoint and ends what is queued behind it.
     fn finish(&mut self, index: usize, pending: Pending, status: Status) {
+        let moved = pending.moved;
         self.done.push_back(pending.end(status));
+        if status != Status::Done
+            && let Some(endpoint) = &self.endpoints[index]
+        {
+            debug!(endpoint = %endpoint.address, moved, "transfer refused by the firmware: {status:?}");
+        }
         if status == Status::Stalled {
             self.halt(index);
         }

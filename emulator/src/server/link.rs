@@ -14,7 +14,6 @@ use std::{
     time::Instant,
 };
 
-use bytes::BytesMut;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -24,15 +23,11 @@ use tracing::debug;
 
 use super::{
     Limits, SessionError,
-    receive::receive,
+    intake::Intake,
     session::{Need, Session},
 };
 use crate::bus::Lease;
 
-/// Bytes asked of the socket at a time while little comes.
-const READ_SMALL: usize = 16 << 10;
-/// Bytes asked of the socket at a time while much comes. A command larger than this has a buffer of its own.
-pub(super) const READ_LARGE: usize = 256 << 10;
 /// Slices in one gathered write.
 const SLICES: usize = 128;
 
@@ -74,13 +69,9 @@ struct Link<'a> {
     socket: &'a OwnedFd,
     lease: Lease,
     session: Session,
-    input: BytesMut,
+    intake: Intake,
     bell: Arc<Bell>,
     bell_end: UnixStream,
-    /// What one read asks for.
-    read_size: usize,
-    /// Whether `input` was made for a large command. Nothing else goes into it, so that no small payload keeps it alive.
-    is_for_one: bool,
 }
 
 impl<'a> Link<'a> {
@@ -92,11 +83,9 @@ impl<'a> Link<'a> {
             socket,
             lease,
             session: Session::new(limits),
-            input: BytesMut::new(),
+            intake: Intake::new(),
             bell,
             bell_end,
-            read_size: READ_SMALL,
-            is_for_one: false,
         })
     }
 
@@ -106,7 +95,9 @@ impl<'a> Link<'a> {
         loop {
             let now = Instant::now();
             self.attend(now)?;
-            let need = self.session.run(&mut self.input, self.lease.port(), now)?;
+            let need = self
+                .session
+                .run(self.intake.bytes(), self.lease.port(), now)?;
             let blocked = !self.write()?;
             if !self.lease.port().is_connected() {
                 // It went while it ran a command, after which there may be nothing to wake up for.
@@ -137,28 +128,11 @@ impl<'a> Link<'a> {
         Ok(())
     }
 
-    /// Reads once, so that `size` bytes of input fit; tells whether the socket has nothing left.
+    /// Reads once, towards `size` bytes of input; tells whether the socket has nothing left.
     fn read(&mut self, size: usize) -> Result<bool, Ended> {
-        let missing = size.saturating_sub(self.input.len());
-        let was_for_one = std::mem::replace(&mut self.is_for_one, size > READ_LARGE);
-        if was_for_one && !self.is_for_one {
-            self.input = BytesMut::from(&self.input[..]);
-        }
-        let room = if self.is_for_one {
-            self.input.reserve(missing);
-            missing
-        } else {
-            self.input.reserve(missing.max(self.read_size));
-            self.input.capacity() - self.input.len()
-        };
-        match receive(self.socket.as_fd(), &mut self.input, room) {
-            Ok(0) => Err(Ended::Closed),
-            Ok(count) => {
-                if count == room {
-                    self.read_size = READ_LARGE;
-                }
-                Ok(count < room)
-            }
+        match self.intake.read(self.socket.as_fd(), size) {
+            Ok((0, _)) => Err(Ended::Closed),
+            Ok((_, drained)) => Ok(drained),
             Err(Errno::AGAIN) => Ok(true),
             Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(errno.into()),

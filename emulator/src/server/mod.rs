@@ -2,6 +2,7 @@
 
 mod address;
 mod exchange;
+mod intake;
 mod link;
 mod operations;
 mod outbox;

@@ -22,10 +22,12 @@ use usbwright_protocol::{
     },
 };
 
-use super::{Limits, link::READ_LARGE, outbox::Outbox};
+use super::{Limits, intake::READ_LARGE, outbox::Outbox};
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
+/// Where transfers wait already, a payload smaller than this is copied out of the buffer that it came in.
+const COPIED_BELOW: usize = READ_LARGE / 4;
 /// Unlinks that may wait for their submits.
 const OVERTAKEN_MOST: usize = 1024;
 
@@ -337,9 +339,9 @@ impl Session {
     }
 
     fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
-        // Where transfers wait already, this one is going to wait, too: it must not keep all that came beside it alive.
+        // Where transfers wait already, this one is going to wait, too: it must not keep much more than itself alive.
         let crowded = self.pending_on[body.endpoint.index()] > 0;
-        if crowded && HEADER_SIZE + body.size() <= READ_LARGE {
+        if crowded && body.payload < COPIED_BELOW {
             let copy = Bytes::copy_from_slice(&input[..body.payload]);
             input.advance(body.payload);
             copy
