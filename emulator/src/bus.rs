@@ -1,7 +1,7 @@
 //! The bus: the devices that are plugged in, their names, and who has them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -57,7 +57,7 @@ impl BusId {
 }
 
 /// A device's bus and device number; unique, and neither of them 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Number {
     bus: u32,
     device: u32,
@@ -89,6 +89,8 @@ pub struct Bus(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     slots: BTreeMap<BusId, Slot>,
+    /// The numbers of all slots.
+    numbers: BTreeSet<Number>,
     /// Told apart, so that a device plugged in under the name of one that is still lent is not mistaken for it.
     plugged: u64,
 }
@@ -179,6 +181,7 @@ impl Bus {
             description,
             holder: Holder::Bus(port),
         };
+        state.numbers.insert(number);
         state.slots.insert(bus_id.clone(), slot);
         Ok(bus_id)
     }
@@ -186,7 +189,7 @@ impl Bus {
     /// Unplugs a device, and tells whether there was one. Whoever has it loses it.
     pub fn unplug(&self, bus_id: &BusId) -> bool {
         // The device is dropped, and its holder woken, when the lock is free again.
-        let slot = self.state().slots.remove(bus_id);
+        let slot = self.state().remove(bus_id);
         match slot {
             Some(slot) => {
                 if let Holder::Lease(Some(waker)) = slot.holder {
@@ -238,8 +241,14 @@ impl Bus {
 }
 
 impl State {
+    fn remove(&mut self, bus_id: &BusId) -> Option<Slot> {
+        let slot = self.slots.remove(bus_id)?;
+        self.numbers.remove(&slot.number);
+        Some(slot)
+    }
+
     fn name(&self, wanted: Option<BusId>) -> Result<(BusId, Number), PlugError> {
-        let taken = |number: Number| self.slots.values().any(|slot| slot.number == number);
+        let taken = |number: Number| self.numbers.contains(&number);
         let Some(bus_id) = wanted else {
             let number = Number::all()
                 .find(|number| !taken(*number) && !self.slots.contains_key(&BusId::of(*number)))
@@ -320,7 +329,7 @@ impl Drop for Lease {
             slot.holder = Holder::Bus(port);
         } else {
             warn!(busid = %self.bus_id, "device has unplugged itself and is gone");
-            state.slots.remove(&self.bus_id);
+            state.remove(&self.bus_id);
         }
     }
 }

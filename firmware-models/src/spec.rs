@@ -33,12 +33,12 @@ pub enum SpecError {
         known: String,
     },
     /// A parameter that can't be used.
-    #[error("{model}: {source}")]
+    #[error("{model}: {cause}")]
     Parameter {
         /// The model.
         model: &'static str,
         /// What is wrong.
-        source: ParameterError,
+        cause: ParameterError,
     },
 }
 
@@ -105,9 +105,9 @@ impl FromStr for Spec {
                 .collect::<Vec<_>>()
                 .join(", "),
         })?;
-        let wrong = |source| SpecError::Parameter {
+        let wrong = |cause| SpecError::Parameter {
             model: model.name,
-            source,
+            cause,
         };
         let mut parameters = Parameters::default();
         for word in words {

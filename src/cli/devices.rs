@@ -37,7 +37,7 @@ fn speeds(model: &Model) -> String {
 fn write_text(out: &mut impl Write, model: &Model) -> std::io::Result<()> {
     writeln!(out, "{}: {}", model.name, model.summary)?;
     let mut line = |name: &str, values: &str, summary: &str| {
-        writeln!(out, "    {:28} {summary}", format!("{name}={values}"))
+        writeln!(out, "    {:34} {summary}", format!("{name}={values}"))
     };
     let default = model.speeds.first().map_or("", |speed| speed.name());
     line(

@@ -14,7 +14,10 @@ use bytes::Bytes;
 use usbwright_protocol::{
     Class, Completion, Direction, EndpointAddress, IsoPacket, Port, Setup, Speed, Status, Transfer,
     TransferId, TransferKind, TransferType,
-    descriptor::{Configuration, Device, Endpoint, Interface, Setting},
+    descriptor::{
+        Configuration, Device, Endpoint, Interface, MicrosoftFeatures, MicrosoftOs10,
+        MicrosoftOs20, Setting, WebUsb,
+    },
 };
 
 use super::EmulatedDevice;
@@ -913,4 +916,73 @@ fn lengths_that_a_host_left_in_its_packets_are_not_told_back() {
     bench.submit(ISO_IN, kind);
     bench.pass(Duration::from_millis(1));
     assert_eq!(bench.one().iso.unwrap().packets[0].actual_length, 0);
+}
+
+#[test]
+fn a_low_speed_device_moves_eight_bytes_at_a_time() {
+    struct Mouse;
+    impl Firmware for Mouse {
+        fn describe(&self, _: Speed) -> Device {
+            let setting =
+                Setting::new(Class::VENDOR).endpoint(Endpoint::interrupt(INTERRUPT, 8, 10));
+            Device::new(1, 3)
+                .configuration(Configuration::new(1).interface(Interface::new(0).setting(setting)))
+        }
+
+        fn send(&mut self, _: EndpointAddress, _: usize, _: &mut Context<'_>) -> In {
+            In::Data(Bytes::from_static(b"12345"))
+        }
+    }
+    let now = Instant::now();
+    let mut bench = Bench {
+        firmware: Scripted::default(),
+        device: EmulatedDevice::new(Mouse, Speed::Low, now).unwrap(),
+        now,
+        next: 0,
+    };
+    assert_eq!(bench.done([0x80, 6, 0, 1, 0, 0, 18, 0])[7], 8);
+    bench.done([0x00, 9, 1, 0, 0, 0, 0, 0]);
+    bench.read(INTERRUPT, 8);
+    assert_eq!(bench.one().data.to_vec(), b"12345");
+    bench.stalls([0x80, 6, 0, 6, 0, 0, 10, 0]);
+}
+
+#[test]
+fn descriptors_of_microsoft_and_webusb_are_served_with_the_rest() {
+    struct Marked;
+    impl Firmware for Marked {
+        fn describe(&self, _: Speed) -> Device {
+            let interface = Interface::new(0).setting(Setting::new(Class::VENDOR));
+            let winusb = MicrosoftFeatures::new().compatible_id("WINUSB");
+            Device::new(1, 4)
+                .microsoft_os_10(MicrosoftOs10::new(0x20).function(0, "WINUSB", ""))
+                .microsoft_os_20(MicrosoftOs20::new(0x21).device(winusb))
+                .webusb(WebUsb::new(0x22).landing_page("https://example.org/"))
+                .configuration(Configuration::new(1).interface(interface))
+        }
+    }
+    let now = Instant::now();
+    let mut bench = Bench {
+        firmware: Scripted::default(),
+        device: EmulatedDevice::new(Marked, Speed::High, now).unwrap(),
+        now,
+        next: 0,
+    };
+    let signature = bench.done([0x80, 6, 0xee, 3, 0, 0, 18, 0]);
+    assert_eq!(signature[2..], *b"M\0S\0F\0T\x001\x000\x000\0\x20\0");
+    let bos = bench.done([0x80, 6, 0, 15, 0, 0, 255, 0]);
+    assert_eq!(usize::from(bos[2]), bos.len());
+    assert_eq!(
+        bench.done([0xc0, 0x20, 0, 0, 4, 0, 255, 0])[..4],
+        [40, 0, 0, 0]
+    );
+    assert_eq!(
+        bench.done([0xc0, 0x21, 0, 0, 7, 0, 255, 0])[..4],
+        [10, 0, 0, 0]
+    );
+    assert_eq!(
+        bench.done([0xc0, 0x22, 1, 0, 2, 0, 255, 0])[3..],
+        *b"example.org/"
+    );
+    bench.stalls([0xc0, 0x23, 0, 0, 4, 0, 16, 0]);
 }

@@ -297,7 +297,9 @@ pub fn speed_number(speed: Speed) -> u32 {
     }
 }
 
+/// Linux' number 4, wireless, has high speed's rate and packets.
 fn speed_from_number(number: u32) -> Result<Speed, OperationError> {
+    let number = if number == 4 { 3 } else { number };
     Speed::ALL
         .into_iter()
         .find(|speed| speed_number(*speed) == number)
