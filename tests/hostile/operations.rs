@@ -100,7 +100,8 @@ fn a_client_of_another_version_is_turned_away_and_nobody_else() {
         let mut request = import_request(b"1-1");
         request[1] = 0x06;
         request[3] = code;
-        client.send_in_vain(&request);
+        client.send(&request);
+        assert_eq!(client.read_exactly(8), [0x01, 0x11, 0, code, 0, 0, 0, 1]);
         client.wait_for_close();
     }
     is_well(&served);

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 use usbwright_protocol::usbip::operation::{
-    BUS_ID_SIZE, HEADER_SIZE, OperationError, ReplyStatus, Request, decode_bus_id,
+    BUS_ID_SIZE, HEADER_SIZE, OperationError, ReplyStatus, Request, decode_bus_id, refuse,
 };
 
 use super::{Visitor, address::Connection, link, stopped};
@@ -23,6 +23,8 @@ use crate::bus::{BusId, Lease, LeaseError};
 
 /// How long a client may take over a request, or over reading the reply.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client that is turned away may take to send the rest of its request.
+const PARTING: Duration = Duration::from_secs(1);
 /// The stack of a data path's thread; the firmware runs on it.
 const STACK: usize = 512 << 10;
 
@@ -63,7 +65,14 @@ impl Visitor {
             if !read(connection, &mut header).await? {
                 return Ok(None);
             }
-            match Request::decode(&header)? {
+            let request = match Request::decode(&header) {
+                Ok(request) => request,
+                Err(error) => {
+                    turn_away(connection, &header).await;
+                    return Err(error.into());
+                }
+            };
+            match request {
                 Request::List => write(connection, &self.list()).await?,
                 Request::Import => {
                     let mut name = [0; BUS_ID_SIZE];
@@ -162,6 +171,14 @@ async fn read(connection: &mut Connection, buffer: &mut [u8]) -> Result<bool, Vi
     timeout(PATIENCE, reading)
         .await
         .map_err(|_| VisitError::Slow)?
+}
+
+/// Answers a request that can't be understood, and takes what belongs to it, so that closing does not cut the answer off.
+async fn turn_away(connection: &mut Connection, header: &[u8; HEADER_SIZE]) {
+    if write(connection, &refuse(header)).await.is_ok() {
+        let _ = connection.shutdown().await;
+        let _ = timeout(PARTING, connection.read(&mut [0; 256])).await;
+    }
 }
 
 async fn write(connection: &mut Connection, reply: &[u8]) -> Result<(), VisitError> {

@@ -127,6 +127,13 @@ impl Request {
     }
 }
 
+/// Writes the reply to a request that can't be understood: its own code, if it is a request's, refused in our version. A
+/// client of another version tells its user of both.
+pub fn refuse(request: &[u8; HEADER_SIZE]) -> [u8; HEADER_SIZE] {
+    let request: RawHeader = zerocopy::transmute!(*request);
+    header(request.code.get() & 0x7fff, ReplyStatus::Refused.number())
+}
+
 fn header(code: u16, status: u32) -> [u8; HEADER_SIZE] {
     zerocopy::transmute!(RawHeader {
         version: VERSION.into(),
@@ -387,6 +394,12 @@ mod tests {
             Request::decode(&Request::Import.encode()),
             Ok(Request::Import)
         );
+    }
+
+    #[test]
+    fn a_client_of_another_version_is_refused_in_ours() {
+        let request = [0x01, 0x06, 0x80, 0x05, 0, 0, 0, 0];
+        assert_eq!(refuse(&request), [0x01, 0x11, 0, 5, 0, 0, 0, 1]);
     }
 
     #[test]
