@@ -134,7 +134,8 @@ pub struct IsoOutcome {
 /// Bytes that came from a device, in pieces: each a shared slice of where it was, so that nothing is copied.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
-    pieces: SmallVec<[Bytes; 1]>,
+    /// As many as the largest common transfers have need no allocation.
+    pieces: SmallVec<[Bytes; 4]>,
     length: usize,
 }
 

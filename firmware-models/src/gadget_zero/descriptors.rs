@@ -19,7 +19,7 @@ pub(super) const ISOCHRONOUS: u8 = 2;
 pub(super) const INTERRUPT: u8 = 3;
 
 /// Packets of the interrupt endpoints, in bytes; they are served every 2^(4-1) microframes or 4 frames.
-const INTERRUPT_PACKET: u16 = 64;
+pub(super) const INTERRUPT_PACKET: u16 = 64;
 const INTERRUPT_INTERVAL: u8 = 4;
 
 pub(super) fn bulk_packet_size(speed: Speed) -> usize {

@@ -5,7 +5,9 @@ use usbwright_emulator::protocol::{EndpointAddress, Speed};
 
 use super::{
     PatternKind,
-    descriptors::{INTERRUPT, ISOCHRONOUS, bulk_packet_size, isochronous_packet_size},
+    descriptors::{
+        INTERRUPT, INTERRUPT_PACKET, ISOCHRONOUS, bulk_packet_size, isochronous_packet_size,
+    },
 };
 
 /// Bytes that one piece of the source's data has at the most.
@@ -23,15 +25,15 @@ pub(super) struct Pattern {
 
 impl Pattern {
     pub(super) fn new(kind: PatternKind, speed: Speed) -> Self {
-        let of = |packet_size: usize| match kind {
-            PatternKind::Mod63 => mod_63(packet_size),
+        let of = |packet_size: usize, length: usize| match kind {
+            PatternKind::Mod63 => mod_63(packet_size, length),
             PatternKind::Zeros | PatternKind::Unchecked => Bytes::from_static(&ZEROS),
         };
         Self {
             checked: kind != PatternKind::Unchecked,
-            bulk: of(bulk_packet_size(speed)),
-            isochronous: of(isochronous_packet_size(speed).into()),
-            interrupt: of(64),
+            bulk: of(bulk_packet_size(speed), LENGTH),
+            isochronous: of(isochronous_packet_size(speed).into(), 0),
+            interrupt: of(INTERRUPT_PACKET.into(), LENGTH / 16),
         }
     }
 
@@ -66,9 +68,9 @@ impl Pattern {
     }
 }
 
-/// The pattern `(i mod packet_size) mod 63`, for a whole number of packets.
-fn mod_63(packet_size: usize) -> Bytes {
-    let packets = (LENGTH / 4 / packet_size).max(1);
+/// The pattern `(i mod packet_size) mod 63`, for at least one packet and no more packets than fit in `length`.
+fn mod_63(packet_size: usize, length: usize) -> Bytes {
+    let packets = (length / packet_size).max(1);
     (0..packets * packet_size)
         .map(|i| (i % packet_size % 63) as u8)
         .collect()
