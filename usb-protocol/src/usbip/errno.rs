@@ -2,12 +2,8 @@
 
 use crate::Status;
 
-/// Operation was taken back before it began (`usb_kill_urb`).
-pub const ENOENT: i32 = 2;
 /// Out of memory.
 pub const ENOMEM: i32 = 12;
-/// No such device.
-pub const ENODEV: i32 = 19;
 /// The endpoint stalled.
 pub const EPIPE: i32 = 32;
 /// An isochronous packet was missed.
@@ -16,16 +12,10 @@ pub const EXDEV: i32 = 18;
 pub const EPROTO: i32 = 71;
 /// More came than there was room for.
 pub const EOVERFLOW: i32 = 75;
-/// A CRC was wrong.
-pub const EILSEQ: i32 = 84;
 /// The transfer was unlinked.
 pub const ECONNRESET: i32 = 104;
 /// The device or its endpoint is gone.
 pub const ESHUTDOWN: i32 = 108;
-/// No answer in time.
-pub const ETIME: i32 = 62;
-/// The transfer was short where that is an error.
-pub const EREMOTEIO: i32 = 121;
 
 impl Status {
     /// The status as USB/IP carries it: 0 or a negative Linux error number (`Documentation/driver-api/usb/error-codes.rst`).

@@ -17,8 +17,6 @@ const UNLINK: u32 = 2;
 const SUBMIT_REPLY: u32 = 3;
 const UNLINK_REPLY: u32 = 4;
 
-/// A transfer flag: a short IN transfer is an error to the host's driver. The host's own kernel sees to it.
-pub const SHORT_NOT_OK: u32 = 0x0001;
 /// A transfer flag: an OUT transfer ends with a zero-length packet where it fills its last packet.
 pub const ZERO_PACKET: u32 = 0x0040;
 
@@ -72,7 +70,7 @@ pub struct Submit {
     pub direction: Direction,
     /// The endpoint's number.
     pub endpoint: u8,
-    /// See [`SHORT_NOT_OK`] and [`ZERO_PACKET`].
+    /// See [`ZERO_PACKET`]; the client's own system sees to the others.
     pub flags: u32,
     /// Bytes in the transfer's buffer.
     #[doc(alias = "transfer_buffer_length")]
