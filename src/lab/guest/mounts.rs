@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_move};
 use rustix::system::finit_module;
 
@@ -192,8 +193,12 @@ fn mount_at(
     let target = target.as_ref();
     make_folder(target)?;
     let options = CString::new(options).map_err(failed("mount"))?;
-    mount(source, target, kind, flags, Some(options.as_c_str()))
-        .map_err(failed(format_args!("mount {kind} on {}", target.display())))
+    match mount(source, target, kind, flags, Some(options.as_c_str())) {
+        Err(Errno::NODEV) => Err(format!(
+            "the kernel knows no {kind}, which the lab needs: give its modules' folder with --modules, or build it in"
+        )),
+        mounted => mounted.map_err(failed(format_args!("mount {kind} on {}", target.display()))),
+    }
 }
 
 fn make_folder(path: impl AsRef<Path>) -> Result<(), Failure> {
