@@ -7,6 +7,13 @@ mod vhci;
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
+#[test]
+fn a_stream_that_ends_within_a_header_is_made_whole_before_it_is_judged() {
+    engine::run(include_bytes!(
+        "../fuzz/seeds/messages/ends-within-a-header"
+    ));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 3000,

@@ -160,9 +160,15 @@ impl Session {
 
     /// Takes everything back: each transfer is answered once then, and each unlink.
     fn finish(mut self) {
-        let missing = vec![0; self.stream.missing()];
-        if !self.send(&missing) || !self.read() {
-            return;
+        // A header that is made whole may tell of a body that is missing, too.
+        loop {
+            let missing = vec![0; self.stream.missing()];
+            if !self.send(&missing) || !self.read() {
+                return;
+            }
+            if missing.is_empty() {
+                break;
+            }
         }
         assert!(!self.stream.is_broken(), "what breaks the protocol is seen");
         assert_eq!(self.exchange.load().unread, self.stream.rest());
