@@ -4,6 +4,7 @@
 //! operations of USB/IP ([`remote`]), Linux' virtual host controller ([`vhci`]), devices ([`sysfs`]) and test driver
 //! ([`usbtest`]), and a kernel as a process ([`lab`]).
 
+pub mod bench;
 pub mod lab;
 pub mod remote;
 pub mod sysfs;

@@ -1,6 +1,7 @@
 //! The command line: what was typed, which command it is, and how it ends.
 
 mod attach;
+mod bench;
 mod demo;
 mod detach;
 mod devices;
@@ -55,6 +56,7 @@ enum Command {
     Detach(detach::Arguments),
     Usbtest(usbtest::Arguments),
     Lab(lab::LabArgs),
+    Bench(bench::Arguments),
     Completions(generate::CompletionsArguments),
     Man(generate::ManArguments),
 }
@@ -73,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Detach(arguments) => detach::run(&arguments),
         Command::Usbtest(arguments) => usbtest::run(&arguments),
         Command::Lab(arguments) => return lab::main(arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions(arguments) => generate::completions(&arguments),
         Command::Man(arguments) => generate::man(&arguments),
     };

@@ -1,0 +1,409 @@
+//! The client: one thread that keeps so many transfers in flight, with few system calls and no copies of its own.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    os::fd::{AsFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use rustix::{
+    net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{
+    cell::Cell,
+    sample::{Quantiles, Sample},
+};
+use crate::protocol::{
+    Direction,
+    usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, Submit},
+};
+
+/// Bytes read at a time.
+const READ: usize = 256 << 10;
+/// Transfers sent in one call: as many headers and payloads as a gathered write takes.
+const BATCH: usize = 512;
+/// Latencies are told to within a thousandth of their value.
+const PRECISION: u8 = 3;
+/// The longest latency that is told, in ns; longer ones count as this.
+const LONGEST: u64 = 60_000_000_000;
+/// How long the server may take for anything.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a measurement ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The connection broke, or the server did not answer.
+    #[error("the connection to the server broke: {0}")]
+    Broken(#[from] io::Error),
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The server did not answer.
+    #[error("the server did not answer for {} s", TIMEOUT.as_secs())]
+    Silent,
+    /// The server's answer can't be understood.
+    #[error("the server's answer can't be understood: {0}")]
+    Garbled(#[from] CommandError),
+    /// The server answered what was not asked.
+    #[error("the server answered transfer {0}, which was not in flight")]
+    Unasked(u32),
+    /// A transfer failed.
+    #[error(
+        "transfer {sequence} ended with status {status} after {moved} of {length} bytes: the device has to be a Gadget Zero that sends and takes whatever it is asked to"
+    )]
+    Failed {
+        /// Its number.
+        sequence: u32,
+        /// Its status, a negative error number of Linux.
+        status: i32,
+        /// Bytes moved.
+        moved: u32,
+        /// Bytes asked for.
+        length: u32,
+    },
+}
+
+impl From<rustix::io::Errno> for ClientError {
+    fn from(errno: rustix::io::Errno) -> Self {
+        match errno {
+            rustix::io::Errno::AGAIN => Self::Silent,
+            errno => Self::Broken(errno.into()),
+        }
+    }
+}
+
+/// The endpoints that a cell uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Endpoints {
+    /// The number of the source.
+    pub(super) input: u8,
+    /// The number of the sink.
+    pub(super) output: u8,
+}
+
+/// A device that has been imported, and configured, to be measured.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+    device_id: u32,
+    endpoints: Endpoints,
+    sequence: u32,
+    /// Transfers in flight, the oldest first, with when they were submitted.
+    flying: VecDeque<(u32, Instant)>,
+    headers: Vec<[u8; HEADER_SIZE]>,
+    payload: Vec<u8>,
+    input: Box<[u8]>,
+}
+
+impl Client {
+    /// Takes an imported device's socket over.
+    pub(super) fn new(socket: OwnedFd, device_id: u32, endpoints: Endpoints) -> io::Result<Self> {
+        let timeout = Some(TIMEOUT);
+        socket2::SockRef::from(&socket).set_read_timeout(timeout)?;
+        Ok(Self {
+            socket,
+            device_id,
+            endpoints,
+            sequence: 0,
+            flying: VecDeque::new(),
+            headers: Vec::new(),
+            payload: Vec::new(),
+            input: vec![0; READ].into_boxed_slice(),
+        })
+    }
+
+    /// Does a control transfer, and returns what came.
+    pub(super) fn control(&mut self, setup: [u8; 8]) -> Result<Vec<u8>, ClientError> {
+        let length = u16::from_le_bytes([setup[6], setup[7]]);
+        self.sequence += 1;
+        let submit = Submit {
+            sequence: self.sequence,
+            device_id: self.device_id,
+            direction: if setup[0] & 0x80 == 0 {
+                Direction::Out
+            } else {
+                Direction::In
+            },
+            endpoint: 0,
+            flags: 0,
+            length: length.into(),
+            packets: 0,
+            interval: 0,
+            setup,
+        };
+        send(
+            &self.socket,
+            &mut [IoSlice::new(&Command::Submit(submit).encode())],
+        )?;
+        let mut header = [0; HEADER_SIZE];
+        self.receive_exactly(&mut header)?;
+        let reply = match Reply::decode(&header)? {
+            Reply::Submit(reply) if reply.sequence == self.sequence => reply,
+            Reply::Submit(reply) => return Err(ClientError::Unasked(reply.sequence)),
+            Reply::Unlink { sequence, .. } => return Err(ClientError::Unasked(sequence)),
+        };
+        if reply.status != 0 || reply.actual_length > length.into() {
+            return Err(ClientError::Failed {
+                sequence: reply.sequence,
+                status: reply.status,
+                moved: reply.actual_length,
+                length: length.into(),
+            });
+        }
+        let mut data = vec![
+            0;
+            if submit.direction == Direction::In {
+                reply.actual_length as usize
+            } else {
+                0
+            }
+        ];
+        self.receive_exactly(&mut data)?;
+        Ok(data)
+    }
+
+    fn receive_exactly(&self, mut into: &mut [u8]) -> Result<(), ClientError> {
+        while !into.is_empty() {
+            let (count, _) = recv(&self.socket, &mut *into, RecvFlags::empty())?;
+            if count == 0 {
+                return Err(ClientError::Closed);
+            }
+            into = &mut into[count..];
+        }
+        Ok(())
+    }
+
+    /// Runs a cell for as long as `duration`, and then until what is in flight has ended.
+    ///
+    /// # Errors
+    /// Where the server breaks off, or a transfer fails.
+    pub fn run(&mut self, cell: &Cell, duration: Duration) -> Result<Sample, ClientError> {
+        self.payload.resize(cell.size as usize, 0);
+        let cpu = thread_cpu();
+        let mut run = Run::new(duration);
+        self.submit(cell, cell.depth as usize)?;
+        let mut parser = Parser {
+            header: [0; HEADER_SIZE],
+            have: 0,
+            payload: 0,
+        };
+        while !self.flying.is_empty() {
+            let (count, _) = recv(&self.socket, &mut self.input[..], RecvFlags::empty())?;
+            if count == 0 {
+                return Err(ClientError::Closed);
+            }
+            run.now = Instant::now();
+            let ended = parser.parse(&self.input[..count], cell, &mut self.flying, &mut run)?;
+            if !cell.pause.is_zero() && self.flying.is_empty() {
+                run.pause(cell.pause);
+            }
+            if run.now < run.until {
+                self.submit(cell, ended)?;
+            }
+        }
+        Ok(run.finish(thread_cpu().saturating_sub(cpu)))
+    }
+
+    /// Submits so many transfers with as few calls as can be.
+    fn submit(&mut self, cell: &Cell, count: usize) -> Result<(), ClientError> {
+        let endpoint = match cell.direction {
+            Direction::In => self.endpoints.input,
+            Direction::Out => self.endpoints.output,
+        };
+        let mut rest = count;
+        while rest > 0 {
+            let batch = rest.min(BATCH);
+            rest -= batch;
+            self.headers.clear();
+            let now = Instant::now();
+            for _ in 0..batch {
+                self.sequence = self.sequence.wrapping_add(1);
+                let submit = Submit {
+                    sequence: self.sequence,
+                    device_id: self.device_id,
+                    direction: cell.direction,
+                    endpoint,
+                    flags: 0,
+                    length: cell.size,
+                    packets: 0,
+                    interval: 0,
+                    setup: [0; 8],
+                };
+                self.headers.push(Command::Submit(submit).encode());
+                self.flying.push_back((self.sequence, now));
+            }
+            self.flush(cell.direction)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&self, direction: Direction) -> Result<(), ClientError> {
+        if direction == Direction::In {
+            return send(
+                &self.socket,
+                &mut [IoSlice::new(self.headers.as_flattened())],
+            );
+        }
+        let mut slices = [IoSlice::new(&[]); 2 * BATCH];
+        for (pair, header) in slices.chunks_mut(2).zip(&self.headers) {
+            pair[0] = IoSlice::new(header);
+            pair[1] = IoSlice::new(&self.payload);
+        }
+        send(&self.socket, &mut slices[..2 * self.headers.len()])
+    }
+}
+
+/// Writes all of `slices`.
+pub(super) fn send(socket: &impl AsFd, slices: &mut [IoSlice<'_>]) -> Result<(), ClientError> {
+    let mut slices = slices;
+    while !slices.is_empty() {
+        let written = sendmsg(
+            socket,
+            slices,
+            &mut SendAncillaryBuffer::default(),
+            SendFlags::NOSIGNAL,
+        )?;
+        IoSlice::advance_slices(&mut slices, written);
+    }
+    Ok(())
+}
+
+/// What a run keeps account of.
+struct Run {
+    started: Instant,
+    now: Instant,
+    until: Instant,
+    paused: Duration,
+    transfers: u64,
+    bytes: u64,
+    latency: Histogram<u64>,
+}
+
+impl Run {
+    fn new(duration: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            now,
+            until: now + duration,
+            paused: Duration::ZERO,
+            transfers: 0,
+            bytes: 0,
+            latency: Histogram::new(PRECISION)
+                .expect("the precision is one that the histogram has"),
+        }
+    }
+
+    fn ended(&mut self, submitted: Instant, bytes: u32) {
+        let latency = self.now.saturating_duration_since(submitted);
+        self.latency
+            .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        self.transfers += 1;
+        self.bytes += u64::from(bytes);
+    }
+
+    fn pause(&mut self, pause: Duration) {
+        let before = self.now;
+        thread::sleep(pause);
+        self.now = Instant::now();
+        self.paused += self.now - before;
+    }
+
+    fn finish(self, client_cpu: Duration) -> Sample {
+        Sample {
+            transfers: self.transfers,
+            bytes: self.bytes,
+            elapsed: (self.now - self.started).saturating_sub(self.paused),
+            latency: Quantiles::of(&self.latency),
+            client_cpu,
+            server_cpu: None,
+        }
+    }
+}
+
+/// Takes replies apart as they come, in whatever pieces.
+struct Parser {
+    header: [u8; HEADER_SIZE],
+    /// Bytes of the header that have come.
+    have: usize,
+    /// Bytes of payload that are yet to come of the transfer whose header has.
+    payload: usize,
+}
+
+impl Parser {
+    /// Takes `input`, and tells how many transfers have ended with it.
+    fn parse(
+        &mut self,
+        mut input: &[u8],
+        cell: &Cell,
+        flying: &mut VecDeque<(u32, Instant)>,
+        run: &mut Run,
+    ) -> Result<usize, ClientError> {
+        let mut ended = 0;
+        loop {
+            if self.have < HEADER_SIZE {
+                let part = input.len().min(HEADER_SIZE - self.have);
+                self.header[self.have..][..part].copy_from_slice(&input[..part]);
+                self.have += part;
+                input = &input[part..];
+                if self.have < HEADER_SIZE {
+                    return Ok(ended);
+                }
+                self.payload = self.announced(cell)?;
+            }
+            let part = input.len().min(self.payload);
+            self.payload -= part;
+            input = &input[part..];
+            if self.payload > 0 {
+                return Ok(ended);
+            }
+            self.have = 0;
+            ended += 1;
+            run.ended(self.take(flying)?, cell.size);
+        }
+    }
+
+    /// The payload that the header announces, if it tells of a transfer that went well.
+    fn announced(&self, cell: &Cell) -> Result<usize, ClientError> {
+        match Reply::decode(&self.header)? {
+            Reply::Submit(reply) if reply.status == 0 && reply.actual_length == cell.size => {
+                Ok(match cell.direction {
+                    Direction::In => cell.size as usize,
+                    Direction::Out => 0,
+                })
+            }
+            Reply::Submit(reply) => Err(ClientError::Failed {
+                sequence: reply.sequence,
+                status: reply.status,
+                moved: reply.actual_length,
+                length: cell.size,
+            }),
+            Reply::Unlink { sequence, .. } => Err(ClientError::Unasked(sequence)),
+        }
+    }
+
+    /// When the transfer that has ended was submitted.
+    fn take(&self, flying: &mut VecDeque<(u32, Instant)>) -> Result<Instant, ClientError> {
+        let sequence = u32::from_be_bytes([
+            self.header[4],
+            self.header[5],
+            self.header[6],
+            self.header[7],
+        ]);
+        let place = flying.iter().position(|(number, _)| *number == sequence);
+        let found = place.and_then(|place| flying.remove(place));
+        found
+            .map(|(_, submitted)| submitted)
+            .ok_or(ClientError::Unasked(sequence))
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}

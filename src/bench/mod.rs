@@ -1,0 +1,20 @@
+//! Measuring bulk I/O: a client that drives any USB/IP server which exports a Gadget Zero, and a floor to compare with.
+//!
+//! A [`Client`] runs a [`Cell`], so many transfers of one size at a time, and tells what it saw in a [`Sample`]. The
+//! [`floor`] is a server that does the least that any server has to do. [`pairs`](compare) of runs, one after the other on
+//! two servers, cancel out what the machine does besides.
+
+mod cell;
+mod client;
+pub mod floor;
+mod pairs;
+mod results;
+mod sample;
+mod server;
+
+pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
+pub use client::{Client, ClientError};
+pub use pairs::{Comparison, compare};
+pub use results::{Figures, Machine, Method, Results, Row};
+pub use sample::{Quantiles, Sample, median};
+pub use server::{Device, DeviceError, ServerError, Started, Subject};

@@ -1,0 +1,168 @@
+//! What a run of the benchmark has found, as it is printed, reported and kept.
+
+use std::{fs, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    cell::Cell,
+    pairs::Comparison,
+    sample::{Sample, median},
+};
+use crate::protocol::Direction;
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Results {
+    /// Where it was run.
+    pub machine: Machine,
+    /// How it was run.
+    pub method: Method,
+    /// A row for each cell and transport.
+    pub rows: Vec<Row>,
+}
+
+/// The machine of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// How many of them there are for this program.
+    pub processors: usize,
+    /// The kernel's name and release.
+    pub kernel: String,
+    /// This program's version.
+    pub version: String,
+    /// Whether this program was built with optimisation and without assertions.
+    pub release_build: bool,
+    /// How many processes wanted to run, on average over the last minute, as the run began.
+    pub load: String,
+}
+
+impl Machine {
+    /// The machine that this runs on.
+    pub fn here() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            ["model name", "Processor", "Model"]
+                .contains(&key.trim())
+                .then(|| value.trim().to_owned())
+        });
+        let system = rustix::system::uname();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self {
+            processor: model.unwrap_or_else(|| system.machine().to_string_lossy().into_owned()),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: format!(
+                "{} {}",
+                system.sysname().to_string_lossy(),
+                system.release().to_string_lossy()
+            ),
+            version: env!("CARGO_PKG_VERSION").into(),
+            release_build: !cfg!(debug_assertions),
+            load: load.split(' ').next().unwrap_or_default().into(),
+        }
+    }
+}
+
+/// How a run was done.
+#[derive(Clone, Debug, Serialize)]
+pub struct Method {
+    /// What was measured.
+    pub subject: String,
+    /// What it was compared with.
+    pub against: Option<String>,
+    /// Runs of each cell on each server.
+    pub pairs: u32,
+    /// How long each of them took.
+    pub seconds: f64,
+}
+
+/// One cell's figures: medians over its runs.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What carried the messages: `tcp`, `unix`.
+    pub transport: String,
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// Bytes in a transfer.
+    pub size: u32,
+    /// Transfers in flight.
+    pub depth: u32,
+    /// Whether the client waited after each transfer until the server slept.
+    pub asleep: bool,
+    /// The server that was measured.
+    pub ours: Figures,
+    /// The one that it was compared with.
+    pub theirs: Option<Figures>,
+    /// The median over the pairs of the throughputs' ratio, ours to theirs.
+    pub throughput_ratio: Option<f64>,
+    /// The same of the median latencies.
+    pub latency_ratio: Option<f64>,
+}
+
+/// What a server reached in a cell.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Payload, in 10⁶ bytes per second.
+    pub mb_per_s: f64,
+    /// Transfers per second.
+    pub transfers_per_s: f64,
+    /// Latency that half of the transfers stay under, in µs.
+    pub p50_us: f64,
+    /// That 99 of 100 do.
+    pub p99_us: f64,
+    /// That 999 of 1000 do.
+    pub p999_us: f64,
+    /// CPU seconds of the client for 10⁹ bytes.
+    pub client_cpu_s_per_gb: f64,
+    /// CPU seconds of the server for 10⁹ bytes, where it is on this machine and known.
+    pub server_cpu_s_per_gb: Option<f64>,
+}
+
+impl Figures {
+    fn of(samples: &[Sample]) -> Option<Self> {
+        let of = |figure: &dyn Fn(&Sample) -> f64| median(samples.iter().map(figure));
+        let us = |duration: Duration| duration.as_secs_f64() * 1e6;
+        let server_cpu = samples.iter().all(|it| it.server_cpu.is_some());
+        (!samples.is_empty()).then(|| Self {
+            mb_per_s: of(&Sample::throughput) / 1e6,
+            transfers_per_s: of(&Sample::rate),
+            p50_us: of(&|it| us(it.latency.p50)),
+            p99_us: of(&|it| us(it.latency.p99)),
+            p999_us: of(&|it| us(it.latency.p999)),
+            client_cpu_s_per_gb: of(&Sample::client_cpu_per_gb),
+            server_cpu_s_per_gb: server_cpu
+                .then(|| of(&|it| it.server_cpu_per_gb().unwrap_or_default())),
+        })
+    }
+}
+
+impl Row {
+    /// A cell's figures, of at least one run.
+    pub fn new(transport: &str, comparison: &Comparison) -> Option<Self> {
+        let Cell {
+            direction,
+            size,
+            depth,
+            pause,
+        } = comparison.cell;
+        let theirs = Figures::of(&comparison.theirs);
+        let compared = theirs.is_some();
+        Some(Self {
+            transport: transport.into(),
+            direction: match direction {
+                Direction::In => "in",
+                Direction::Out => "out",
+            },
+            size,
+            depth,
+            asleep: !pause.is_zero(),
+            ours: Figures::of(&comparison.ours)?,
+            theirs,
+            throughput_ratio: compared.then(|| comparison.throughput_ratio()),
+            latency_ratio: compared.then(|| comparison.latency_ratio()),
+        })
+    }
+}

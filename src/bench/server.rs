@@ -1,0 +1,287 @@
+//! The servers that are measured: where a device is, how one is started, and the CPU time it takes.
+
+use std::{
+    ffi::OsString,
+    fmt, fs,
+    io::{self, BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use super::{
+    cell::Cell,
+    client::{Client, ClientError, Endpoints},
+    sample::Sample,
+};
+use crate::{
+    protocol::{
+        Direction, Speed, TransferType,
+        descriptor::{ConfigurationDescriptor, ParseError, kind},
+        request,
+    },
+    remote::{Remote, RemoteAddressError, RemoteError},
+};
+
+/// How much of a run goes before it and is not counted.
+const WARM_UP: u32 = 5;
+
+/// A device that a server exports: `HOST:PORT/BUSID`, or `unix:/PATH/BUSID`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// The server.
+    pub remote: Remote,
+    /// The device's bus id.
+    pub bus_id: String,
+}
+
+/// A text that names no device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// It has no bus id.
+    #[error(
+        "`{0}` names no device: use HOST:PORT/BUSID such as 127.0.0.1:3240/1-1, or unix:/PATH/BUSID"
+    )]
+    NoBusId(String),
+    /// What stands before the bus id names no server.
+    #[error(transparent)]
+    Remote(#[from] RemoteAddressError),
+}
+
+impl FromStr for Device {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        match text.rsplit_once('/') {
+            Some((remote, bus_id)) if !remote.is_empty() && !bus_id.is_empty() => Ok(Self {
+                remote: remote.parse()?,
+                bus_id: bus_id.to_owned(),
+            }),
+            _ => Err(DeviceError::NoBusId(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.remote, self.bus_id)
+    }
+}
+
+/// Why a device can't be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It can't be imported.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// It does not answer as it should.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Its configuration can't be understood.
+    #[error("the device's configuration can't be understood: {0}")]
+    Parse(#[from] ParseError),
+    /// It has no source and sink.
+    #[error(
+        "the device's first configuration has no pair of bulk endpoints, IN and OUT: it has to be a Gadget Zero"
+    )]
+    NoEndpoints,
+    /// A server can't be started.
+    #[error("can't start the server `{command}`: {cause}")]
+    NotStarted {
+        /// How it was to be started.
+        command: String,
+        /// Why not.
+        cause: io::Error,
+    },
+}
+
+impl Device {
+    /// Whether its server is reached over a UNIX socket.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.remote, Remote::Unix(_))
+    }
+
+    /// Imports the device and has it take its first configuration.
+    ///
+    /// # Errors
+    /// Where the device can't be had, or is no Gadget Zero.
+    pub fn open(&self) -> Result<Client, ServerError> {
+        let (socket, device) = self.remote.import(&self.bus_id)?;
+        let broken = |error: io::Error| ServerError::Client(error.into());
+        let unknown = Endpoints {
+            input: 0,
+            output: 0,
+        };
+        let id = device.device_id();
+        let again = socket.try_clone().map_err(broken)?;
+        let mut client = Client::new(socket, id, unknown).map_err(broken)?;
+        let (value, endpoints) = first_configuration(&mut client, device.summary.speed)?;
+        client.control([0, request::SET_CONFIGURATION, value, 0, 0, 0, 0, 0])?;
+        Client::new(again, id, endpoints).map_err(broken)
+    }
+}
+
+/// The value of a device's first configuration, and the source and sink that it has.
+fn first_configuration(client: &mut Client, speed: Speed) -> Result<(u8, Endpoints), ServerError> {
+    let get = request::GET_DESCRIPTOR;
+    let bytes = client.control([0x80, get, 0, kind::CONFIGURATION, 0, 0, 0xff, 0x0f])?;
+    let configuration = ConfigurationDescriptor::parse(&bytes, speed)?;
+    let settings = configuration.interfaces.iter().flat_map(|it| &it.settings);
+    let bulk = |direction| {
+        let of_setting = settings.clone().flat_map(|it| &it.endpoints);
+        let mut bulk = of_setting.filter(move |it| {
+            it.transfer_type == TransferType::Bulk && it.address.direction() == direction
+        });
+        bulk.next().map(|it| it.address.number())
+    };
+    match (bulk(Direction::In), bulk(Direction::Out)) {
+        (Some(input), Some(output)) => Ok((configuration.value, Endpoints { input, output })),
+        _ => Err(ServerError::NoEndpoints),
+    }
+}
+
+/// A server's device under measurement, and the server's process where it is known.
+#[derive(Debug)]
+pub struct Subject {
+    client: Client,
+    process: Option<u32>,
+}
+
+impl Subject {
+    /// Opens a device of a server whose process has this id.
+    ///
+    /// # Errors
+    /// Where the device can't be had, or is no Gadget Zero.
+    pub fn open(device: &Device, process: Option<u32>) -> Result<Self, ServerError> {
+        Ok(Self {
+            client: device.open()?,
+            process,
+        })
+    }
+
+    /// Runs a cell for `duration`, after a shorter run that is not counted.
+    ///
+    /// # Errors
+    /// Where the server breaks off, or a transfer fails.
+    pub fn run(&mut self, cell: &Cell, duration: Duration) -> Result<Sample, ClientError> {
+        self.client.run(cell, duration / WARM_UP)?;
+        let cpu = self.cpu();
+        let mut sample = self.client.run(cell, duration)?;
+        sample.server_cpu = cpu
+            .zip(self.cpu())
+            .map(|(before, after)| after.saturating_sub(before));
+        Ok(sample)
+    }
+
+    fn cpu(&self) -> Option<Duration> {
+        self.process.and_then(cpu_time)
+    }
+}
+
+/// The CPU time that a process's living threads have taken, as Linux tells it in ns.
+fn cpu_time(process: u32) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{process}/task")).ok()? {
+        let Ok(text) = fs::read_to_string(task.ok()?.path().join("schedstat")) else {
+            continue; // it has just ended
+        };
+        total += Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?);
+    }
+    Some(total)
+}
+
+/// A server that was started to be measured. It ends with this.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    /// Where it listens, for TCP.
+    pub tcp: Remote,
+    /// Where it listens, for UNIX sockets.
+    pub unix: Remote,
+    _directory: TempDir,
+}
+
+impl Started {
+    /// Starts `program` with `arguments` and what has it listen at a TCP port of its choice and a UNIX socket. It has to tell
+    /// both in lines that begin with `listening at`, and then `ready`, as `usbwright serve` does.
+    ///
+    /// # Errors
+    /// Where it can't be started, or ends before it is ready.
+    pub fn new(program: &PathBuf, arguments: &[OsString]) -> Result<Self, ServerError> {
+        let start = || {
+            let directory = tempfile::tempdir()?;
+            let socket = directory.path().join("server.sock");
+            let child = Command::new(program)
+                .args(arguments)
+                .args(["--listen", "127.0.0.1:0", "--listen"])
+                .arg(format!("unix:{}", socket.display()))
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let mut started = Self {
+                child,
+                tcp: Remote::Unix(PathBuf::new()),
+                unix: Remote::Unix(socket),
+                _directory: directory,
+            };
+            started.tcp = started.wait_ready()?;
+            Ok(started)
+        };
+        start().map_err(|cause| ServerError::NotStarted {
+            command: format!(
+                "{} {}",
+                program.display(),
+                arguments.join(" ".as_ref()).display()
+            ),
+            cause,
+        })
+    }
+
+    /// Waits until it is ready, and tells its TCP address.
+    fn wait_ready(&mut self) -> io::Result<Remote> {
+        let output = self.child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut tcp = None;
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            if let Some(address) = line.strip_prefix("listening at ")
+                && !address.starts_with("unix:")
+            {
+                tcp = address.parse().ok();
+            }
+            if line == "ready" {
+                return tcp.ok_or_else(|| io::Error::other("it did not tell its address"));
+            }
+        }
+        Err(io::Error::other("it ended before it was ready"))
+    }
+
+    /// Its process's id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_named_by_its_server_and_bus_id() {
+        for text in ["127.0.0.1:3240/1-1", "[::1]:7/2-3", "unix:/tmp/a.sock/1-1"] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        for text in ["127.0.0.1:3240", "", "/1-1", "host/", "a b/1-1"] {
+            assert!(text.parse::<Device>().is_err(), "{text}");
+        }
+    }
+}
