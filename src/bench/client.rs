@@ -294,8 +294,8 @@ impl Run {
             paused: Duration::ZERO,
             transfers: 0,
             bytes: 0,
-            latency: Histogram::new(PRECISION)
-                .expect("the precision is one that the histogram has"),
+            latency: Histogram::new_with_bounds(1, LONGEST, PRECISION)
+                .expect("bounds and a precision that there are"),
         }
     }
 
