@@ -8,7 +8,10 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     io::{Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Instant,
 };
@@ -67,7 +70,8 @@ impl Client {
         let bus_id = bus.plug(Box::new(device.unwrap()), None).unwrap();
         let lease = bus.lease(&bus_id, Instant::now()).unwrap();
         let (socket, other_end) = UnixStream::pair().unwrap();
-        thread::spawn(move || serve(&OwnedFd::from(other_end), lease, Limits::default()));
+        let other_end = Arc::new(OwnedFd::from(other_end));
+        thread::spawn(move || serve(&other_end, lease, Limits::default()));
         let mut client = Self {
             socket,
             sequence: 0,

@@ -46,6 +46,12 @@ pub trait Port: Send {
     /// Whom to wake when something has come from outside and the port should be polled. Replaces the waker before it.
     fn set_waker(&mut self, waker: Waker);
 
+    /// Whether anything may wake that waker, as things stand: whoever drives a port that nothing can wake need not listen
+    /// for it while it waits for the host.
+    fn may_wake(&self) -> bool {
+        true
+    }
+
     /// Whether the device is still plugged in. Once it is not, every transfer ends as
     /// [`Status::Disconnected`](crate::Status::Disconnected).
     fn is_connected(&self) -> bool;

@@ -10,6 +10,10 @@ mod tests;
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{Ordering, fence},
+    },
     task::Waker,
     time::Instant,
 };
@@ -371,6 +375,13 @@ impl Port for EmulatedDevice {
 
     fn set_waker(&mut self, waker: Waker) {
         self.world.bell.listen(waker);
+    }
+
+    fn may_wake(&self) -> bool {
+        let wakers = Arc::strong_count(&self.world.bell) - 1;
+        // What a waker did before it was dropped is seen by whoever sees that it was dropped.
+        fence(Ordering::Acquire);
+        wakers > 0
     }
 
     fn is_connected(&self) -> bool {

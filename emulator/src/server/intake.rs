@@ -5,35 +5,31 @@ use std::os::fd::BorrowedFd;
 use bytes::BytesMut;
 use rustix::io::Errno;
 
-use super::receive::receive;
+use super::receive::{Wait, receive};
 
-/// Bytes asked of the socket at a time while little comes.
-const READ_SMALL: usize = 16 << 10;
-/// Bytes asked of the socket at a time while much comes. A command larger than this has a buffer to itself.
-pub(super) const READ_LARGE: usize = 256 << 10;
-/// The largest command whose buffer is kept for the next large one: the kernel's own transfers go to 4 MiB in one piece.
+/// The buffer while little comes, in bytes.
+const SMALL: usize = 16 << 10;
+/// The most that is read at a time, and the buffer while much comes, in bytes. A larger command makes the buffer larger.
+pub(super) const LARGE: usize = 256 << 10;
+/// The largest buffer that is used again: the kernel's own transfers go to 4 MiB in one piece.
 const KEPT: usize = (4 << 20) + 4096;
 
-/// Two buffers: one for commands as they come, and one that a large command has to itself, so that no small payload which
-/// is kept for long keeps a large buffer alive. Both are used again as soon as nothing refers to them.
+/// A buffer that is read into, cut into commands, and begun anew once nothing refers to what was cut.
+///
+/// A payload is not moved after it was read: reads end where a command of the last one's size would end, so that the end of
+/// the buffer cuts none in two as long as they are of one size.
 #[derive(Debug)]
 pub(super) struct Intake {
-    /// The buffer in use.
     bytes: BytesMut,
-    /// The other one, empty.
-    other: BytesMut,
-    /// The size of the large command that `bytes` is for.
-    large: Option<usize>,
-    read_size: usize,
+    /// What the buffer is to hold.
+    capacity: usize,
 }
 
 impl Intake {
     pub(super) fn new() -> Self {
         Self {
             bytes: BytesMut::new(),
-            other: BytesMut::new(),
-            large: None,
-            read_size: READ_SMALL,
+            capacity: SMALL,
         }
     }
 
@@ -42,45 +38,55 @@ impl Intake {
         &mut self.bytes
     }
 
-    /// Reads once, towards a command of `size` bytes. Returns how many bytes have come, and whether the socket has nothing
-    /// left.
+    /// Whether the buffer has grown.
+    pub(super) fn is_large(&self) -> bool {
+        self.capacity > SMALL
+    }
+
+    /// Gives the buffer back, if nothing is in it; the next read begins with a small one.
+    pub(super) fn release(&mut self) {
+        if self.bytes.is_empty() {
+            *self = Self::new();
+        }
+    }
+
+    /// Reads once, towards a command of `size` bytes, where commands of `usual` bytes are to be expected. Returns how many
+    /// bytes have come, and whether the socket has nothing left.
     pub(super) fn read(
         &mut self,
         socket: BorrowedFd<'_>,
         size: usize,
+        usual: usize,
+        wait: Wait,
     ) -> Result<(usize, bool), Errno> {
-        self.choose(size);
-        let missing = size.saturating_sub(self.bytes.len());
-        let room = if self.large.is_some() {
-            self.bytes.reserve(missing);
-            missing
-        } else {
-            self.bytes.reserve(missing.max(self.read_size));
-            self.bytes.capacity() - self.bytes.len()
-        };
-        let count = receive(socket, &mut self.bytes, room)?;
-        if count == room && self.large.is_none() {
-            self.read_size = READ_LARGE;
+        let room = self.make_room(size, usual);
+        let count = receive(socket, &mut self.bytes, room, wait)?;
+        if count == room {
+            self.capacity = self.capacity.max(LARGE);
         }
         Ok((count, count < room))
     }
 
-    /// Goes over to the buffer that a command of `size` bytes belongs into, with what has come of it.
-    fn choose(&mut self, size: usize) {
-        let large = (size > READ_LARGE).then_some(size);
-        if large.is_some() == self.large.is_some() {
-            return;
+    /// Has the buffer take a command of `size` bytes, and tells how much to read.
+    fn make_room(&mut self, size: usize, usual: usize) -> usize {
+        let have = self.bytes.len();
+        self.capacity = self.capacity.max(size.min(KEPT));
+        if have == 0 && self.bytes.capacity() > 2 * KEPT {
+            self.bytes = BytesMut::new();
         }
-        std::mem::swap(&mut self.bytes, &mut self.other);
-        self.bytes.reserve(size);
-        self.bytes.extend_from_slice(&self.other);
-        self.other.clear();
-        if self.large.is_some_and(|before| before > KEPT) {
-            self.other = BytesMut::new();
+        let begun = self.bytes.capacity() < self.capacity;
+        if have == 0 && begun && !self.bytes.try_reclaim(self.capacity) {
+            // Something refers to what came before; the rest of the buffer will do, unless it is short.
+            if self.bytes.capacity() < self.capacity / 4 {
+                self.bytes.reserve(self.capacity);
+            }
         }
-        self.large = large;
-        // The less of a large command is read before its size is known, the less has to be moved.
-        self.read_size = READ_SMALL;
+        if self.bytes.capacity() < size {
+            self.bytes.reserve(size.max(self.capacity) - have);
+        }
+        let end = self.bytes.capacity().min(size.max(usual).max(LARGE));
+        let whole = end - end % usual.max(1);
+        whole.max(size) - have
     }
 }
 
@@ -96,16 +102,7 @@ mod tests {
     #[test]
     fn commands_of_any_size_come_out_as_they_were_sent() {
         let (client, server) = UnixStream::pair().unwrap();
-        let sizes = [
-            48,
-            READ_LARGE,
-            READ_LARGE + 1,
-            1 << 20,
-            48,
-            KEPT + 1,
-            48,
-            2 << 20,
-        ];
+        let sizes = [48, LARGE, LARGE + 1, 1 << 20, 48, KEPT + 1, 48, 2 << 20];
         let sent: Vec<Vec<u8>> = (1..)
             .zip(sizes)
             .map(|(fill, size)| vec![fill; size])
@@ -116,10 +113,12 @@ mod tests {
         for command in sent {
             // As a session does, it asks for the header before it knows the size.
             while intake.bytes().len() < 48 {
-                intake.read(server.as_fd(), 48).ok();
+                intake.read(server.as_fd(), 48, 48, Wait::Never).ok();
             }
             while intake.bytes().len() < command.len() {
-                intake.read(server.as_fd(), command.len()).ok();
+                intake
+                    .read(server.as_fd(), command.len(), 48, Wait::Never)
+                    .ok();
             }
             assert!(intake.bytes().split_to(command.len()) == command[..]);
         }

@@ -1,35 +1,35 @@
 //! The data path of one attached device: a thread that moves bytes between a socket and a session.
 
 use std::{
-    io::{self, IoSlice, Read, Write},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Wake, Waker},
-    time::Instant,
+    convert::Infallible,
+    io::{self, IoSlice},
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+    net::{SendAncillaryBuffer, SendFlags, sendmsg, sockopt},
 };
 use tracing::debug;
 
 use super::{
     Limits, SessionError,
+    bell::{Bell, HangUp},
     intake::Intake,
+    linger::Linger,
+    receive::Wait,
     session::{Need, Session},
 };
 use crate::bus::Lease;
 
 /// Slices in one gathered write.
 const SLICES: usize = 128;
+/// After so long with nothing to do, a link gives its large buffers back.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Why a client's session with a device has ended.
 #[derive(Debug, thiserror::Error)]
@@ -58,83 +58,124 @@ impl From<Errno> for Ended {
 /// is gone. The device is given back then.
 ///
 /// It blocks, and belongs on a thread of its own. To end it from outside, shut the socket down or unplug the device.
-pub fn serve(socket: &OwnedFd, lease: Lease, limits: Limits) -> Ended {
-    match Link::new(socket, lease, limits).and_then(Link::run) {
-        Ok(never) => match never {},
+pub fn serve(socket: &Arc<OwnedFd>, lease: Lease, limits: Limits) -> Ended {
+    match Link::new(socket, lease, limits) {
+        Ok(mut link) => match link.run() {
+            // However it ended: the socket is shut down where the device is unplugged.
+            Err(_) if link.lease.is_revoked() => Ended::Unplugged,
+            Err(ended) => ended,
+            Ok(never) => match never {},
+        },
         Err(ended) => ended,
     }
 }
 
 struct Link<'a> {
-    socket: &'a OwnedFd,
+    socket: &'a Arc<OwnedFd>,
     lease: Lease,
     session: Session,
     intake: Intake,
+    /// Whether the socket had nothing left when it was last read.
+    drained: bool,
+    linger: Linger,
     bell: Arc<Bell>,
-    bell_end: UnixStream,
+    /// Whether the socket's reads end after [`IDLE`].
+    timed: bool,
 }
 
 impl<'a> Link<'a> {
-    fn new(socket: &'a OwnedFd, mut lease: Lease, limits: Limits) -> Result<Self, Ended> {
-        let (bell, bell_end) = Bell::new()?;
+    fn new(socket: &'a Arc<OwnedFd>, mut lease: Lease, limits: Limits) -> Result<Self, Ended> {
+        rustix::io::ioctl_fionbio(socket, false)?;
+        let bell = Bell::new()?;
         lease.port().set_waker(Waker::from(Arc::clone(&bell)));
-        lease.set_waker(Waker::from(Arc::clone(&bell)));
+        lease.set_waker(Waker::from(HangUp::new(socket)));
         Ok(Self {
             socket,
             lease,
             session: Session::new(limits),
             intake: Intake::new(),
+            drained: false,
+            linger: Linger::default(),
             bell,
-            bell_end,
+            timed: false,
         })
     }
 
-    fn run(mut self) -> Result<std::convert::Infallible, Ended> {
-        // Whether the socket had nothing left when it was last read.
-        let mut drained = false;
+    fn run(&mut self) -> Result<Infallible, Ended> {
         loop {
             let now = Instant::now();
-            self.attend(now)?;
+            if self.bell.take() || self.deadline().is_some_and(|time| time <= now) {
+                self.session.poll(self.lease.port(), now);
+            }
             let need = self
                 .session
                 .run(self.intake.bytes(), self.lease.port(), now)?;
-            let blocked = !self.write()?;
+            let written = self.write()?;
             if !self.lease.port().is_connected() {
                 // It went while it ran a command, after which there may be nothing to wake up for.
                 return Err(Ended::Unplugged);
             }
             match need {
-                _ if blocked => self.wait(PollFlags::OUT)?,
+                _ if !written => self.wait(PollFlags::OUT)?,
                 Need::Room => {}
-                Need::Input(_) if drained => {
-                    self.wait(PollFlags::IN)?;
-                    drained = false;
-                }
-                Need::Input(size) => drained = self.read(size)?,
+                Need::Input(size) => self.read(size)?,
             }
         }
     }
 
-    /// Looks after everything but the socket: the bell and the deadline.
-    fn attend(&mut self, now: Instant) -> Result<(), Ended> {
-        let rung = self.bell.take();
-        let due = |time| time <= now;
-        if rung || self.session.deadline(self.lease.port()).is_some_and(due) {
-            self.session.poll(self.lease.port(), now);
+    fn deadline(&mut self) -> Option<Instant> {
+        self.session.deadline(self.lease.port())
+    }
+
+    /// Reads towards `size` bytes of input; returns when something has come, or there is something else to do.
+    fn read(&mut self, size: usize) -> Result<(), Ended> {
+        if !self.drained && self.receive(size, Wait::Never)? {
+            return Ok(());
         }
-        if rung && self.lease.is_revoked() || !self.lease.port().is_connected() {
-            return Err(Ended::Unplugged);
+        let mut linger = self.linger;
+        let found =
+            linger.look(|| Ok::<_, Ended>(self.receive(size, Wait::Never)? || self.bell.is_rung()));
+        self.linger = linger;
+        if found? {
+            return Ok(());
+        }
+        if self.is_alone() {
+            return self.sleep(size);
+        }
+        self.wait(PollFlags::IN)?;
+        self.drained = false;
+        Ok(())
+    }
+
+    /// Whether nothing but the socket gives this link something to do.
+    fn is_alone(&mut self) -> bool {
+        self.deadline().is_none() && !self.lease.port().may_wake() && !self.bell.is_rung()
+    }
+
+    /// Waits for the socket alone, which saves a system call; gives large buffers back where it takes long.
+    fn sleep(&mut self, size: usize) -> Result<(), Ended> {
+        if self.intake.is_large() != self.timed {
+            self.timed = !self.timed;
+            let timeout = self.timed.then_some(IDLE);
+            sockopt::set_socket_timeout(self.socket, sockopt::Timeout::Recv, timeout)?;
+        }
+        if !self.receive(size, Wait::ForSome)? {
+            self.intake.release();
+            self.session.release();
         }
         Ok(())
     }
 
-    /// Reads once, towards `size` bytes of input; tells whether the socket has nothing left.
-    fn read(&mut self, size: usize) -> Result<bool, Ended> {
-        match self.intake.read(self.socket.as_fd(), size) {
+    /// Reads once, towards `size` bytes of input; tells whether anything has come.
+    fn receive(&mut self, size: usize, wait: Wait) -> Result<bool, Ended> {
+        let socket = self.socket.as_fd();
+        match self.intake.read(socket, size, self.session.usual(), wait) {
             Ok((0, _)) => Err(Ended::Closed),
-            Ok((_, drained)) => Ok(drained),
-            Err(Errno::AGAIN) => Ok(true),
-            Err(Errno::INTR) => Ok(false),
+            Ok((_, drained)) => {
+                self.drained = drained;
+                Ok(true)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -159,21 +200,21 @@ impl<'a> Link<'a> {
     /// Waits for the socket, the bell or, while it is input that is awaited, the deadline.
     fn wait(&mut self, events: PollFlags) -> Result<(), Ended> {
         let deadline = match events {
-            PollFlags::IN => self.session.deadline(self.lease.port()),
+            PollFlags::IN => self.deadline(),
             _ => None,
         };
         let timeout = deadline.map(|time| time.saturating_duration_since(Instant::now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut events = [
             PollFd::new(self.socket, events),
-            PollFd::new(&self.bell_end, PollFlags::IN),
+            PollFd::new(&self.bell, PollFlags::IN),
         ];
         match poll(&mut events, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
         if !events[1].revents().is_empty() {
-            silence(&self.bell_end);
+            self.bell.silence();
         }
         Ok(())
     }
@@ -182,84 +223,5 @@ impl<'a> Link<'a> {
 impl Drop for Link<'_> {
     fn drop(&mut self) {
         debug!(busid = %self.lease.bus_id(), "session has ended");
-    }
-}
-
-/// Wakes a link's thread while it waits for its socket.
-struct Bell {
-    rung: AtomicBool,
-    other_end: UnixStream,
-}
-
-impl Bell {
-    fn new() -> io::Result<(Arc<Self>, UnixStream)> {
-        let (bell_end, other_end) = UnixStream::pair()?;
-        bell_end.set_nonblocking(true)?;
-        other_end.set_nonblocking(true)?;
-        let bell = Self {
-            rung: AtomicBool::new(false),
-            other_end,
-        };
-        Ok((Arc::new(bell), bell_end))
-    }
-
-    /// Whether it has rung since this was last asked. Its byte, which may come later than this, is left for the next wait.
-    fn take(&self) -> bool {
-        self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::AcqRel)
-    }
-}
-
-/// Takes the bytes away that have ended a wait.
-fn silence(mut bell_end: &UnixStream) {
-    while matches!(bell_end.read(&mut [0; 64]), Ok(1..)) {}
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            // A full socket has bytes enough to wake the thread.
-            let _ = (&self.other_end).write(&[0]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{Bus, testing::waiting_device};
-
-    /// Whether a wait ends before its time.
-    fn is_awake(link: &Link<'_>) -> bool {
-        let mut events = [PollFd::new(&link.bell_end, PollFlags::IN)];
-        let timeout = Timespec::try_from(Duration::ZERO).unwrap();
-        poll(&mut events, Some(&timeout)).unwrap() > 0
-    }
-
-    #[test]
-    fn a_ring_that_is_seen_before_its_byte_comes_does_not_keep_the_thread_spinning() {
-        let now = Instant::now();
-        let bus = Bus::new();
-        let (device, _) = waiting_device(now);
-        let bus_id = bus.plug(Box::new(device), None).unwrap();
-        let (server, _client) = UnixStream::pair().unwrap();
-        let socket = OwnedFd::from(server);
-        let lease = bus.lease(&bus_id, now).unwrap();
-        let mut link = Link::new(&socket, lease, Limits::default()).unwrap();
-        // The flag is set and seen, and the byte comes after that.
-        assert!(!link.bell.rung.swap(true, Ordering::AcqRel));
-        link.attend(now).unwrap();
-        (&link.bell.other_end).write_all(&[0]).unwrap();
-        link.wait(PollFlags::IN).unwrap();
-        link.attend(now).unwrap();
-        assert!(!is_awake(&link));
-        // A ring that nobody has seen still ends the next wait.
-        link.bell.wake_by_ref();
-        assert!(is_awake(&link));
     }
 }

@@ -1,8 +1,10 @@
 //! The USB/IP server: who may list and import the devices of a [`Bus`], over TCP and UNIX sockets.
 
 mod address;
+mod bell;
 mod exchange;
 mod intake;
+mod linger;
 mod link;
 mod operations;
 mod outbox;

@@ -54,6 +54,13 @@ impl Outbox {
         self.waiting == 0
     }
 
+    /// Gives memory back, if nothing waits.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// Whether so much waits that it has to be written first.
     pub(super) fn is_full(&self) -> bool {
         self.waiting >= FULL_BYTES || self.pieces.len() >= FULL_PIECES

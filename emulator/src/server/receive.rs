@@ -12,16 +12,30 @@ use rustix::{
     net::{RecvFlags, recv},
 };
 
+/// Whether a read waits until something has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It does.
+    ForSome,
+    /// It does not.
+    Never,
+}
+
 /// Reads what has come, up to `room` bytes and the buffer's spare capacity, and returns how many bytes that is: 0 at the
 /// end of the stream.
 pub(super) fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut BytesMut,
     room: usize,
+    wait: Wait,
 ) -> Result<usize, Errno> {
+    let flags = match wait {
+        Wait::ForSome => RecvFlags::empty(),
+        Wait::Never => RecvFlags::DONTWAIT,
+    };
     let spare = buffer.spare_capacity_mut();
     let room = room.min(spare.len());
-    let ((read, _), count) = recv(socket, &mut spare[..room], RecvFlags::DONTWAIT)?;
+    let ((read, _), count) = recv(socket, &mut spare[..room], flags)?;
     let read = read.len().min(count);
     // SAFETY: `recv` has written the first `read` bytes of the spare capacity: it hands them out as initialised.
     unsafe { buffer.advance_mut(read) };
@@ -39,12 +53,15 @@ mod tests {
         let (mut client, server) = UnixStream::pair().unwrap();
         let mut buffer = BytesMut::with_capacity(64);
         buffer.extend_from_slice(b"ab");
-        assert_eq!(receive(server.as_fd(), &mut buffer, 62), Err(Errno::AGAIN));
+        assert_eq!(
+            receive(server.as_fd(), &mut buffer, 62, Wait::Never),
+            Err(Errno::AGAIN)
+        );
         client.write_all(b"cde").unwrap();
-        assert_eq!(receive(server.as_fd(), &mut buffer, 62), Ok(3));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 62, Wait::Never), Ok(3));
         assert_eq!(&buffer[..], b"abcde");
         drop(client);
-        assert_eq!(receive(server.as_fd(), &mut buffer, 62), Ok(0));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 62, Wait::Never), Ok(0));
     }
 
     #[test]
@@ -53,9 +70,12 @@ mod tests {
         let mut buffer = BytesMut::with_capacity(16);
         let room = buffer.capacity();
         client.write_all(&vec![7; room + 5]).unwrap();
-        assert_eq!(receive(server.as_fd(), &mut buffer, 3), Ok(3));
+        assert_eq!(receive(server.as_fd(), &mut buffer, 3, Wait::Never), Ok(3));
         let rest = room - 3;
-        assert_eq!(receive(server.as_fd(), &mut buffer, usize::MAX), Ok(rest));
+        assert_eq!(
+            receive(server.as_fd(), &mut buffer, usize::MAX, Wait::Never),
+            Ok(rest)
+        );
         assert_eq!(buffer.len(), room);
     }
 }

@@ -22,12 +22,12 @@ use usbwright_protocol::{
     },
 };
 
-use super::{Limits, intake::READ_LARGE, outbox::Outbox};
+use super::{Limits, intake::LARGE, outbox::Outbox};
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
 /// Where transfers wait already, a payload smaller than this is copied out of the buffer that it came in.
-const COPIED_BELOW: usize = READ_LARGE / 4;
+const COPIED_BELOW: usize = LARGE / 4;
 /// Unlinks that may wait for their submits.
 const OVERTAKEN_MOST: usize = 1024;
 
@@ -101,6 +101,8 @@ pub(super) struct Session {
     overtaken: HashMap<u32, Overtaken>,
     /// Lists of packets to use again.
     spare: Vec<Vec<IsoPacket>>,
+    /// Bytes of the last command, header and all.
+    usual: usize,
 }
 
 /// What the reply to a transfer needs.
@@ -132,6 +134,7 @@ impl Session {
             last: None,
             overtaken: HashMap::new(),
             spare: Vec::new(),
+            usual: HEADER_SIZE,
         }
     }
 
@@ -160,6 +163,7 @@ impl Session {
                     if input.len() < size {
                         return Ok(Need::Input(size));
                     }
+                    self.usual = size;
                     input.advance(HEADER_SIZE);
                     self.submit(&submit, &body, input, port, now)?;
                 }
@@ -180,6 +184,17 @@ impl Session {
         });
         port.poll(now);
         self.collect(port, None);
+    }
+
+    /// Gives memory back that is of no use while nothing happens.
+    pub(super) fn release(&mut self) {
+        self.out.release();
+        self.spare = Vec::new();
+    }
+
+    /// How many bytes the next command is likely to have: as many as the last one.
+    pub(super) fn usual(&self) -> usize {
+        self.usual
     }
 
     /// How many transfers wait for the device, and the bytes that they hold.
@@ -340,6 +355,9 @@ impl Session {
 
     fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
         // Where transfers wait already, this one is going to wait, too: it must not keep much more than itself alive.
+        if body.payload == 0 {
+            return Bytes::new();
+        }
         let crowded = self.pending_on[body.endpoint.index()] > 0;
         if crowded && body.payload < COPIED_BELOW {
             let copy = Bytes::copy_from_slice(&input[..body.payload]);

@@ -3,6 +3,7 @@
 use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{self, ExitCode},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -141,7 +142,7 @@ impl<'a> Attached<'a> {
         let pid = process::id().to_string();
         super::note(port, "usbwright".to_owned(), pid, bus_id);
         let end = self.end.clone();
-        let ours = OwnedFd::from(ours);
+        let ours = Arc::new(OwnedFd::from(ours));
         thread::Builder::new()
             .name(format!("usb {bus_id}"))
             .stack_size(STACK)

@@ -1,0 +1,84 @@
+//! Looking for input again for a while before sleeping, where that has paid of late.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a link looks for input. A client that does not sleep itself answers sooner; waiting longer for one that does
+/// keeps a processor from it.
+const LONGEST: Duration = Duration::from_micros(20);
+/// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
+const PAUSE: u32 = 4095;
+
+/// Links of this process that are looking.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+/// When to look for input again rather than to sleep. Waking a thread takes longer than a transfer, but looking keeps a
+/// processor busy: so only as long as something is found by it, and while there is another processor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linger {
+    /// How many links of this process may look at a time.
+    most: usize,
+    /// Waits in which to sleep at once, after having looked in vain.
+    pause: u32,
+    /// How many of them are left.
+    left: u32,
+}
+
+impl Default for Linger {
+    fn default() -> Self {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            most: processors - 1,
+            pause: 0,
+            left: 0,
+        }
+    }
+}
+
+impl Linger {
+    /// Calls `look` again and again until it finds something, where that is likely and for as long as it is. Tells whether
+    /// something was found.
+    pub(super) fn look<E>(&mut self, mut look: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+        if self.left > 0 {
+            self.left -= 1;
+            return Ok(false);
+        }
+        let Some(_place) = Place::take(self.most) else {
+            return Ok(false);
+        };
+        let until = Instant::now() + LONGEST;
+        loop {
+            if look()? {
+                self.pause = 0;
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                self.pause = (self.pause * 2 + 1).min(PAUSE);
+                self.left = self.pause;
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// One of the places for those that look.
+struct Place;
+
+impl Place {
+    fn take(most: usize) -> Option<Self> {
+        if LOOKING.fetch_add(1, Ordering::Relaxed) < most {
+            return Some(Self);
+        }
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
