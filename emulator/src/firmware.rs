@@ -20,7 +20,14 @@ use usbwright_protocol::{EndpointAddress, Setup, Speed, descriptor::Device};
 /// [`In::NotYet`] and [`Out::NotYet`] are how an endpoint NAKs. The transfer is kept, and costs nothing while it waits.
 /// The endpoint is asked again after anything happens to the device: data on another endpoint, a control request, the
 /// time asked for by [`Context::wake_at`], or a wake-up by [`Context::waker`]. Nothing needs to be said about which
-/// endpoint has become ready.
+/// endpoint has become ready. An interrupt endpoint is asked at its next service opportunity then.
+///
+/// # Interrupt endpoints
+///
+/// As a host controller does, the emulated device serves an interrupt endpoint once in each interval of its descriptor,
+/// counted by the frame clock, and moves no more in it than an interval carries. A longer transfer takes several calls, one
+/// in each interval; a short packet ends it. Where whoever drives the device is late, the calls that it missed follow each
+/// other at once, each with the [time](Context::now) at which it was due.
 pub trait Firmware: Send + 'static {
     /// What the device is when it runs at `speed`. Called when the device is made, for that speed and, at full and high
     /// speed, for the other of the two.
@@ -47,14 +54,15 @@ pub trait Firmware: Send + 'static {
     /// is no multiple of the packet size, or is zero. Otherwise the host reads on, and this is called again for the rest.
     /// Data beyond `room` is babble: it is lost, and the host is told of an overflow.
     ///
-    /// On an isochronous endpoint it is called once for each packet, and [`In::NotYet`] sends an empty one.
+    /// On an interrupt endpoint, `room` is no more than one service interval carries. On an isochronous endpoint it is called once for each packet, and [`In::NotYet`] sends an empty one.
     fn send(&mut self, endpoint: EndpointAddress, room: usize, cx: &mut Context<'_>) -> In {
         let _ = (endpoint, room, cx);
         In::NotYet
     }
 
     /// The host has written `data` to `endpoint`: any number of full packets, then perhaps a short one. A zero-length
-    /// packet comes as a call of its own, with no data.
+    /// packet comes as a call of its own, with no data. On an interrupt endpoint, `data` is no more than one service
+    /// interval carries.
     ///
     /// `data` may be kept: it is a slice of the buffer it was received into, which lives on as long as the slice.
     ///
@@ -124,7 +132,7 @@ pub enum Out {
 pub struct Context<'a>(pub(crate) &'a mut World);
 
 impl Context<'_> {
-    /// The time of this call. For an isochronous packet, when its (micro)frame began.
+    /// The time of this call. For an isochronous or interrupt packet, when its (micro)frame began.
     pub fn now(&self) -> Instant {
         self.0.now
     }
@@ -189,6 +197,11 @@ impl World {
     pub(crate) fn frame_at(&self, time: Instant) -> u64 {
         let elapsed = time.saturating_duration_since(self.origin);
         u64::try_from(elapsed.as_nanos() / self.speed.frame().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The first (micro)frame, of those that are multiples of `interval`, that begins after now.
+    pub(crate) fn next_opportunity(&self, interval: u64) -> u64 {
+        (self.frame_at(self.now) + 1).next_multiple_of(interval)
     }
 
     /// When a (micro)frame begins.

@@ -17,7 +17,7 @@ use crate::{Context, EmulatedDevice, Firmware, In};
 /// Data to send, on whatever endpoint is read first.
 pub(crate) type Supply = Arc<Mutex<VecDeque<Bytes>>>;
 
-/// Bulk endpoints 0x81 and 0x01, isochronous 0x82; vendor requests wait, too.
+/// Bulk endpoints 0x81 and 0x01, isochronous 0x82, interrupt 0x83; vendor requests wait, too.
 struct Waiting(Supply);
 
 impl Firmware for Waiting {
@@ -27,6 +27,11 @@ impl Firmware for Waiting {
             .endpoint(Endpoint::bulk(EndpointAddress::new(1, Direction::Out)))
             .endpoint(Endpoint::isochronous(
                 EndpointAddress::new(2, Direction::In),
+                64,
+                1,
+            ))
+            .endpoint(Endpoint::interrupt(
+                EndpointAddress::new(3, Direction::In),
                 64,
                 1,
             ));

@@ -22,11 +22,12 @@ pub(super) struct Endpoint {
     pub(super) toggle: bool,
     pub(super) queue: VecDeque<Pending>,
     packet_size: usize,
-    /// Isochronous: the most that moves in one service interval, in bytes.
+    /// The most that moves in one service interval, in bytes; nothing limits bulk.
     pub(super) capacity: usize,
-    /// Isochronous: (micro)frames between packets.
+    /// Periodic: (micro)frames between service opportunities.
     pub(super) interval: u64,
-    /// Isochronous: the first (micro)frame that no transfer has taken.
+    /// Isochronous: the first (micro)frame that no transfer has taken. Interrupt: the (micro)frame that the first transfer
+    /// waits for.
     pub(super) next_frame: u64,
 }
 
@@ -83,6 +84,8 @@ impl Endpoint {
         descriptor: &EndpointDescriptor,
         speed: usbwright_protocol::Speed,
     ) -> Self {
+        let packet_size = usize::from(descriptor.max_packet_size).max(1);
+        let interval_bytes = descriptor.bytes_per_interval() as usize;
         Self {
             address: descriptor.address,
             transfer_type: descriptor.transfer_type,
@@ -90,8 +93,13 @@ impl Endpoint {
             halted: false,
             toggle: false,
             queue: VecDeque::new(),
-            packet_size: usize::from(descriptor.max_packet_size).max(1),
-            capacity: descriptor.bytes_per_interval() as usize,
+            packet_size,
+            capacity: match descriptor.transfer_type {
+                TransferType::Isochronous => interval_bytes,
+                // A packet is never cut, though SuperSpeed may reserve less than one.
+                TransferType::Interrupt => interval_bytes.max(1).next_multiple_of(packet_size),
+                TransferType::Bulk | TransferType::Control => usize::MAX,
+            },
             interval: u64::from(descriptor.service_interval(speed)).max(1),
             next_frame: 0,
         }
@@ -107,7 +115,7 @@ impl Endpoint {
         }
     }
 
-    /// Moves as much of a bulk or interrupt transfer as the firmware is ready for.
+    /// Moves as much of a transfer as the firmware is ready for and, where it is periodic, as it may at a time.
     pub(super) fn attempt(
         &mut self,
         pending: &mut Pending,
@@ -121,7 +129,10 @@ impl Endpoint {
                 self.read(pending, length, firmware, world)
             }
             PendingKind::Out { .. } => self.write(pending, firmware, world),
-            PendingKind::Isochronous(_) => return Attempt::Waits { progress: false },
+            PendingKind::Isochronous(_) => {
+                self.run_iso(pending, firmware, world);
+                Some(Status::Done)
+            }
         };
         match ended {
             Some(status) => Attempt::Ended(status),
@@ -138,8 +149,9 @@ impl Endpoint {
         firmware: &mut dyn Firmware,
         world: &mut World,
     ) -> Option<Status> {
+        let mut left = self.capacity;
         loop {
-            let room = length - pending.moved;
+            let room = left.min(length - pending.moved);
             let data = match firmware.send(self.address, room, &mut Context(world)) {
                 In::Data(data) => data,
                 In::NotYet => return None,
@@ -148,14 +160,18 @@ impl Endpoint {
             self.count_packets(data.len());
             if data.len() > room {
                 pending.payload.push(data.slice(..room));
-                pending.moved = length;
+                pending.moved += room;
                 return Some(Status::Overflow);
             }
             let ends = data.is_empty() || data.len() % self.packet_size != 0;
             pending.moved += data.len();
+            left -= data.len();
             pending.payload.push(data);
             if ends || pending.moved == length {
                 return Some(Status::Done);
+            }
+            if left == 0 {
+                return None;
             }
         }
     }
@@ -170,9 +186,16 @@ impl Endpoint {
             return None;
         };
         loop {
-            let taken = match firmware.receive(self.address, data, &mut Context(world)) {
-                Out::Taken => data.len(),
-                Out::TakenPart(part) => part.min(data.len()),
+            let first;
+            let offered = if data.len() > self.capacity {
+                first = data.slice(..self.capacity);
+                &first
+            } else {
+                &*data
+            };
+            let taken = match firmware.receive(self.address, offered, &mut Context(world)) {
+                Out::Taken => offered.len(),
+                Out::TakenPart(part) => part.min(offered.len()),
                 Out::NotYet => return None,
                 Out::Stall => return Some(Status::Stalled),
             };
@@ -190,6 +213,9 @@ impl Endpoint {
             *data = Bytes::new();
             if !(filled && std::mem::take(zero_packet)) {
                 return Some(Status::Done);
+            }
+            if taken == self.capacity {
+                return None;
             }
         }
     }

@@ -1,9 +1,7 @@
 //! Isochronous transfers: packets in the (micro)frames that the bus gives them.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use usbwright_protocol::{Direction, IsoOutcome, IsoPacket, Payload, Status};
+use usbwright_protocol::{Direction, IsoOutcome, IsoPacket, Payload, Status, TransferType};
 
 use super::endpoint::{Endpoint, Pending, PendingKind};
 use crate::firmware::{Context, Firmware, In, Out, World};
@@ -34,6 +32,18 @@ impl IsoTransfer {
         }
     }
 
+    /// Takes a (micro)frame of each interval from `start` on, and tells the first that is free after them.
+    pub(super) fn take_frames(&mut self, start: u64, interval: u64) -> u64 {
+        self.start = start;
+        self.end = start + interval * self.packets.len() as u64;
+        self.end
+    }
+
+    /// The (micro)frame after the last packet's interval.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// The packets as the host gets them back; where the transfer did not run, `status` is every packet's.
     pub(super) fn into_outcome(mut self, status: Status) -> IsoOutcome {
         if status != Status::Done {
@@ -52,48 +62,28 @@ impl IsoTransfer {
 }
 
 impl Endpoint {
-    /// Queues an isochronous transfer: it begins where the one before it ends, or with the next service interval.
-    pub(super) fn schedule(&mut self, mut pending: Pending, world: &World) {
-        if let PendingKind::Isochronous(transfer) = &mut pending.kind {
-            let next_interval = (world.frame_at(world.now) + 1).next_multiple_of(self.interval);
-            transfer.start = self.next_frame.max(next_interval);
-            transfer.end = transfer.start + self.interval * transfer.packets.len() as u64;
-            self.next_frame = transfer.end;
-            self.queue.push_back(pending);
-        }
-    }
-
     /// Lets the next isochronous transfer begin where the last one that is still queued ends.
     pub(super) fn give_frames_back(&mut self) {
-        self.next_frame = match self.queue.back().map(|pending| &pending.kind) {
-            Some(PendingKind::Isochronous(transfer)) => transfer.end,
-            _ => 0,
-        };
-    }
-
-    /// When the first queued isochronous transfer ends.
-    pub(super) fn iso_deadline(&self, world: &World) -> Option<Instant> {
-        match &self.queue.front()?.kind {
-            PendingKind::Isochronous(transfer) => Some(world.time_of(transfer.end)),
-            _ => None,
+        if self.transfer_type == TransferType::Isochronous {
+            self.next_frame = match self.queue.back().map(|pending| &pending.kind) {
+                Some(PendingKind::Isochronous(transfer)) => transfer.end,
+                _ => 0,
+            };
         }
     }
 
-    /// Runs the first queued isochronous transfer, if its time is over, and hands it out.
+    /// Moves the packets of an isochronous transfer.
     ///
-    /// The packets of a transfer are moved together when the last one's interval ends, as a host controller reports them;
-    /// the firmware is told the frame that each of them belongs to.
+    /// They are moved together when the last one's interval ends, as a host controller reports them; the firmware is told
+    /// the frame that each of them belongs to.
     pub(super) fn run_iso(
-        &mut self,
+        &self,
+        pending: &mut Pending,
         firmware: &mut dyn Firmware,
         world: &mut World,
-    ) -> Option<Pending> {
-        if self.iso_deadline(world)? > world.now {
-            return None;
-        }
-        let mut pending = self.queue.pop_front()?;
+    ) {
         let PendingKind::Isochronous(transfer) = &mut pending.kind else {
-            return Some(pending);
+            return;
         };
         let now = world.now;
         let mut frame = transfer.start;
@@ -108,7 +98,6 @@ impl Endpoint {
             frame += self.interval;
         }
         world.now = now;
-        Some(pending)
     }
 
     fn iso_in(

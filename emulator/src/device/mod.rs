@@ -3,6 +3,7 @@
 mod control;
 mod endpoint;
 mod iso;
+mod periodic;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -46,10 +47,12 @@ pub struct EmulatedDevice {
     control: VecDeque<Request>,
     /// The endpoints of the present settings, by [`EndpointAddress::index`].
     endpoints: Box<[Option<Endpoint>; 32]>,
-    /// Bulk and interrupt endpoints with a transfer that waits, a bit for each index.
+    /// Bulk endpoints with a transfer that waits, a bit for each index.
     waiting: u32,
-    /// Isochronous endpoints with a transfer under way, a bit for each index.
+    /// Periodic endpoints with a transfer that has its time, a bit for each index.
     running: u32,
+    /// Interrupt endpoints whose firmware was not ready, a bit for each index: they have no time until something happens.
+    parked: u32,
     done: VecDeque<Completion>,
     /// The transfer that the firmware is being asked about; where it panics, this one is in no queue.
     in_hand: Option<TransferId>,
@@ -76,6 +79,7 @@ impl EmulatedDevice {
             endpoints: Box::new([const { None }; 32]),
             waiting: 0,
             running: 0,
+            parked: 0,
             done: VecDeque::new(),
             in_hand: None,
             connected: true,
@@ -155,9 +159,8 @@ impl EmulatedDevice {
             debug!(endpoint = %address, "transfer refused: the endpoint is halted");
             return self.done.push_back(pending.end(Status::Stalled));
         }
-        if let PendingKind::Isochronous(_) = pending.kind {
-            self.running |= 1 << index;
-            return endpoint.schedule(pending, &self.world);
+        if endpoint.transfer_type != TransferType::Bulk {
+            return self.accept_periodic(index, pending);
         }
         endpoint.queue.push_back(pending);
         let is_first = endpoint.queue.len() == 1;
@@ -194,8 +197,14 @@ impl EmulatedDevice {
             self.done
                 .extend(endpoint.queue.drain(..).map(|pending| pending.end(status)));
         }
+        self.forget(index);
+    }
+
+    /// An endpoint's queue is empty.
+    fn forget(&mut self, index: usize) {
         self.waiting &= !(1 << index);
         self.running &= !(1 << index);
+        self.parked &= !(1 << index);
     }
 
     fn end_all(&mut self, status: Status) {
@@ -207,8 +216,12 @@ impl EmulatedDevice {
         }
     }
 
-    /// Asks every endpoint that waits, until none of them moves any more.
+    /// Something has happened: asks every endpoint that waits, until none of them moves any more, and interrupt endpoints at
+    /// their next opportunity.
     fn pump(&mut self) {
+        if self.parked != 0 {
+            self.unpark();
+        }
         loop {
             let mut progress = self.serve_control();
             for index in bits(self.waiting) {
@@ -245,31 +258,6 @@ impl EmulatedDevice {
         moved
     }
 
-    fn run_isochronous(&mut self) {
-        let mut ran = false;
-        for index in bits(self.running) {
-            while let Some(endpoint) = &mut self.endpoints[index] {
-                self.in_hand = endpoint.queue.front().map(|pending| pending.id);
-                let ended = endpoint.run_iso(&mut *self.firmware, &mut self.world);
-                self.in_hand = None;
-                match ended {
-                    Some(pending) => {
-                        self.done.push_back(pending.end(Status::Done));
-                        ran = true;
-                    }
-                    None => break,
-                }
-            }
-            let queue = self.endpoints[index].as_ref().map(|it| &it.queue);
-            if queue.is_none_or(VecDeque::is_empty) {
-                self.running &= !(1 << index);
-            }
-        }
-        if ran {
-            self.pump();
-        }
-    }
-
     fn take_back(&mut self, id: TransferId) {
         if let Some(place) = self.control.iter().position(|request| request.id == id) {
             self.control.remove(place);
@@ -277,7 +265,7 @@ impl EmulatedDevice {
                 .push_back(Completion::empty(id, Status::Cancelled));
             return self.pump();
         }
-        for index in bits(self.waiting | self.running) {
+        for index in bits(self.waiting | self.running | self.parked) {
             let Some(endpoint) = &mut self.endpoints[index] else {
                 continue;
             };
@@ -286,6 +274,9 @@ impl EmulatedDevice {
                 self.done
                     .extend(pending.map(|pending| pending.end(Status::Cancelled)));
                 endpoint.give_frames_back();
+                if endpoint.queue.is_empty() {
+                    self.forget(index);
+                }
                 return self.pump();
             }
         }
@@ -293,8 +284,8 @@ impl EmulatedDevice {
 
     fn react(&mut self) {
         self.rouse();
-        self.run_isochronous();
-        // Isochronous packets are told the time of their frames, which have passed: what they asked for may be due by now.
+        self.run_periodic();
+        // Periodic packets are told the time of their frames, which have passed: what they asked for may be due by now.
         self.rouse();
     }
 
@@ -339,6 +330,7 @@ impl Port for EmulatedDevice {
     }
 
     fn submit(&mut self, transfer: Transfer, now: Instant) {
+        self.catch_up(now);
         if self.connected {
             self.guarded(now, |device| device.accept(transfer));
         } else {
@@ -348,6 +340,7 @@ impl Port for EmulatedDevice {
     }
 
     fn cancel(&mut self, id: TransferId, now: Instant) {
+        self.catch_up(now);
         self.guarded(now, |device| device.take_back(id));
     }
 
@@ -368,9 +361,8 @@ impl Port for EmulatedDevice {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let isochronous = bits(self.running)
-            .filter_map(|index| self.endpoints[index].as_ref()?.iso_deadline(&self.world));
-        isochronous.chain(self.world.wake_at).min()
+        let periodic = self.next_periodic().map(|(due, _)| due);
+        periodic.into_iter().chain(self.world.wake_at).min()
     }
 
     fn set_waker(&mut self, waker: Waker) {

@@ -57,8 +57,10 @@ impl From<Errno> for Ended {
 /// Serves a leased device to the client at the other end of `socket`, after the import has been answered, until either
 /// is gone. The device is given back then.
 ///
-/// It blocks, and belongs on a thread of its own. To end it from outside, shut the socket down or unplug the device.
+/// It blocks, and belongs on a thread of its own, whose timers it makes exact. To end it from outside, shut the socket down
+/// or unplug the device.
 pub fn serve(socket: &Arc<OwnedFd>, lease: Lease, limits: Limits) -> Ended {
+    wake_in_time();
     match Link::new(socket, lease, limits) {
         Ok(mut link) => match link.run() {
             // However it ended: the socket is shut down where the device is unplugged.
@@ -67,6 +69,14 @@ pub fn serve(socket: &Arc<OwnedFd>, lease: Lease, limits: Limits) -> Ended {
             Ok(never) => match never {},
         },
         Err(ended) => ended,
+    }
+}
+
+/// Has this thread woken when a (micro)frame begins: by default Linux may be 50 µs late, which is much of a microframe.
+fn wake_in_time() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
+        debug!("transfers may be late by the system's timer slack: {error}");
     }
 }
 

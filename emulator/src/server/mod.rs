@@ -37,8 +37,8 @@ pub struct Limits {
     pub iso_packets: u32,
     /// Transfers of one client that wait for the device; further ones end with `-ENOMEM`.
     pub pending_transfers: usize,
-    /// Bytes that they hold: OUT payload, and of isochronous ones the packets' descriptions and the IN data, too; further
-    /// ones end with `-ENOMEM`. A client may cost up to four times as much, where each payload keeps a receive buffer alive.
+    /// Bytes that they hold: OUT payload, IN data of isochronous and interrupt ones, and isochronous packets' descriptions;
+    /// further ones end with `-ENOMEM`. A client may cost up to four times as much, where each payload keeps a receive buffer alive.
     pub pending_bytes: usize,
     /// Connections that have not imported a device yet; further ones have to wait.
     pub visitors: usize,

@@ -222,7 +222,8 @@ impl Session {
             0 => EndpointAddress::CONTROL,
             number => EndpointAddress::new(number, submit.direction),
         };
-        let isochronous = port.transfer_type(endpoint) == Some(TransferType::Isochronous);
+        let transfer_type = port.transfer_type(endpoint);
+        let isochronous = transfer_type == Some(TransferType::Isochronous);
         if isochronous && submit.packets > self.limits.iso_packets {
             return Err(SessionError::TooManyPackets {
                 sequence,
@@ -242,8 +243,10 @@ impl Session {
             } else {
                 0
             },
-            promised: match submit.direction {
-                Direction::In if isochronous => submit.length as usize,
+            promised: match (submit.direction, transfer_type) {
+                (Direction::In, Some(TransferType::Isochronous | TransferType::Interrupt)) => {
+                    submit.length as usize
+                }
                 _ => 0,
             },
         })
@@ -508,7 +511,7 @@ struct Body {
     /// Bytes of OUT data.
     payload: usize,
     packets: usize,
-    /// Bytes that come when their time has come, whether or not the client reads: those of an isochronous IN transfer.
+    /// Bytes that come when their time has come, whether or not the client reads: those of a periodic IN transfer.
     promised: usize,
 }
 

@@ -18,6 +18,9 @@ use usbwright_emulator::{
     },
 };
 
+/// Bytes in a packet of the interrupt endpoints.
+pub(super) const INTERRUPT_PACKET: usize = 8;
+
 /// The script and what the firmware has done, in the hands of the host and the firmware.
 #[derive(Clone)]
 pub(super) struct Shared(Arc<Mutex<State>>);
@@ -171,7 +174,7 @@ impl Firmware for Driven {
             Direction::Out => Endpoint::isochronous(address, size, 4),
         });
         let events = pair(Setting::new(Class::VENDOR), 3, |address| {
-            Endpoint::interrupt(address, 8, 4)
+            Endpoint::interrupt(address, INTERRUPT_PACKET as u16, 4)
         });
         let first = Configuration::new(1)
             .interface(Interface::new(0).setting(bulk()).setting(streams))

@@ -18,7 +18,7 @@ use usbwright_emulator::{
     },
 };
 
-use self::firmware::{Driven, Shared};
+use self::firmware::{Driven, INTERRUPT_PACKET, Shared};
 
 /// Standard requests that change what the endpoints are: configurations, settings, halts.
 const REQUESTS: [[u8; 8]; 20] = [
@@ -65,11 +65,14 @@ struct Submitted {
     /// What is written.
     data: Bytes,
     packets: Option<Vec<IsoPacket>>,
+    /// How many service opportunities of interrupt endpoints had passed.
+    opportunities: u32,
 }
 
 struct Host {
     shared: Shared,
     device: EmulatedDevice,
+    origin: Instant,
     now: Instant,
     next: u64,
     outstanding: BTreeMap<TransferId, Submitted>,
@@ -95,6 +98,7 @@ impl Host {
         let mut host = Self {
             shared,
             device: device.expect("the device is sound"),
+            origin: now,
             now,
             next: 0,
             outstanding: BTreeMap::new(),
@@ -236,6 +240,7 @@ impl Host {
             reads,
             data,
             packets,
+            opportunities: self.opportunities(),
         };
         self.outstanding.insert(id, submitted);
         self.queues.entry(endpoint).or_default().push_back(id);
@@ -318,10 +323,27 @@ impl Host {
                 "data where the host writes"
             );
         }
+        if submitted.endpoint.number() == 3 && completion.status != Status::NoEndpoint {
+            let opportunities = self.opportunities() - submitted.opportunities;
+            let most = opportunities as usize * INTERRUPT_PACKET;
+            assert!(moved <= most, "{moved} bytes in {opportunities} intervals");
+            let ran = completion.status == Status::Done;
+            assert!(!ran || opportunities > 0, "ended before its interval began");
+        }
         self.check_packets(completion, &submitted);
         if self.device.is_connected() && !submitted.endpoint.is_control() {
             self.check_data(completion, &submitted);
         }
+    }
+
+    /// How many service opportunities of the interrupt endpoints have passed: one each 4 frames or 8 microframes.
+    fn opportunities(&self) -> u32 {
+        let interval = match self.device.descriptors().speed() {
+            Speed::Low | Speed::Full => Duration::from_millis(4),
+            _ => Duration::from_millis(1),
+        };
+        let passed = (self.now - self.origin).as_nanos() / interval.as_nanos();
+        u32::try_from(passed).unwrap()
     }
 
     fn check_packets(&self, completion: &Completion, submitted: &Submitted) {

@@ -18,9 +18,8 @@ pub(super) const ISOCHRONOUS: u8 = 2;
 /// The number of the interrupt endpoints.
 pub(super) const INTERRUPT: u8 = 3;
 
-/// Packets of the interrupt endpoints, in bytes; they are served every 2^(4-1) microframes or 4 frames.
+/// Packets of the interrupt endpoints, in bytes.
 pub(super) const INTERRUPT_PACKET: u16 = 64;
-const INTERRUPT_INTERVAL: u8 = 4;
 
 pub(super) fn bulk_packet_size(speed: Speed) -> usize {
     match speed {
@@ -53,7 +52,8 @@ fn source_sink(speed: Speed, options: &Options) -> Configuration {
         let size = isochronous_packet_size(speed);
         Endpoint::isochronous(address, size, options.isochronous_interval)
     };
-    let interrupt = |address| Endpoint::interrupt(address, INTERRUPT_PACKET, INTERRUPT_INTERVAL);
+    let interrupt =
+        |address| Endpoint::interrupt(address, INTERRUPT_PACKET, options.interrupt_interval);
     let source_sink = Interface::new(0)
         .setting(bulk_setting())
         .setting(pair(bulk_setting(), ISOCHRONOUS, isochronous))

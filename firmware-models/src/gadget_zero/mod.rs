@@ -61,6 +61,12 @@ pub(crate) const MODEL: Model = Model {
             default: "4",
             summary: "bInterval of the isochronous endpoints: 2^(n-1) frames or microframes",
         },
+        Parameter {
+            name: "int_interval",
+            values: "1…16",
+            default: "4",
+            summary: "bInterval of the interrupt endpoints: n frames at full speed, 2^(n-1) microframes above",
+        },
     ],
     speeds: &[Speed::High, Speed::Full, Speed::Super, Speed::SuperPlus],
     make,
@@ -80,6 +86,8 @@ fn make(
         buffer_length: parameters.number("buflen", 512..=1 << 20, 4096)? as usize,
         queue_length: parameters.number("qlen", 1..=1024, 32)? as usize,
         isochronous_interval: u8::try_from(parameters.number("isoc_interval", 1..=16, 4)?)
+            .unwrap_or(16),
+        interrupt_interval: u8::try_from(parameters.number("int_interval", 1..=16, 4)?)
             .unwrap_or(16),
     };
     Ok(EmulatedDevice::new(
@@ -115,6 +123,9 @@ pub struct Options {
     /// `bInterval` of the isochronous endpoints.
     #[doc(alias = "isoc_interval")]
     pub isochronous_interval: u8,
+    /// `bInterval` of the interrupt endpoints.
+    #[doc(alias = "int_interval")]
+    pub interrupt_interval: u8,
 }
 
 impl Default for Options {
@@ -124,6 +135,7 @@ impl Default for Options {
             buffer_length: 4096,
             queue_length: 32,
             isochronous_interval: 4,
+            interrupt_interval: 4,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a host gets from a Gadget Zero.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use usbwright_emulator::{
@@ -109,6 +109,28 @@ fn an_unchecked_sink_takes_anything() {
     let mut host = Host::new("gadget-zero,pattern=2", 3);
     host.write(vec![7; 1000], false);
     assert_eq!(host.ended().unwrap().status, Status::Done);
+}
+
+#[test]
+fn the_interrupt_endpoints_keep_the_interval_that_is_asked_for() {
+    const INTERRUPT_IN: EndpointAddress = EndpointAddress::new(3, Direction::In);
+    for (spec, period) in [
+        ("gadget-zero,speed=full", 4000),
+        ("gadget-zero,speed=full,int_interval=1", 1000),
+        ("gadget-zero", 1000),
+        ("gadget-zero,int_interval=1", 125),
+        ("gadget-zero,speed=super,int_interval=2", 250),
+    ] {
+        let mut host = Host::new(spec, 3);
+        host.control([1, 11, 2, 0, 0, 0, 0, 0], Vec::new());
+        host.submit(INTERRUPT_IN, TransferKind::In { length: 128 });
+        host.device.poll(host.now + Duration::from_micros(period));
+        assert!(host.ended().is_none(), "{spec}");
+        let due = host.now + Duration::from_micros(2 * period);
+        assert_eq!(host.device.deadline(), Some(due), "{spec}");
+        host.device.poll(due);
+        assert_eq!(host.ended().unwrap().data.len(), 128, "{spec}");
+    }
 }
 
 #[test]

@@ -210,6 +210,7 @@ fn a_low_speed_device_moves_eight_bytes_at_a_time() {
     assert_eq!(bench.done([0x80, 6, 0, 1, 0, 0, 18, 0])[7], 8);
     bench.done([0x00, 9, 1, 0, 0, 0, 0, 0]);
     bench.read(INTERRUPT, 8);
+    bench.pass(Duration::from_millis(10));
     assert_eq!(bench.one().data.to_vec(), b"12345");
     bench.stalls([0x80, 6, 0, 6, 0, 0, 10, 0]);
 }

@@ -134,6 +134,7 @@ fn what_an_isochronous_packet_brings_is_asked_for_by_the_endpoints_that_wait() {
     let mut bench = Bench::configured(Speed::High);
     bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
     let waits = bench.read(INTERRUPT, 8);
+    bench.pass(Duration::from_millis(1));
     let kind = TransferKind::Isochronous {
         data: Bytes::from_static(b"note"),
         packets: packets(1, 4),
@@ -145,6 +146,72 @@ fn what_an_isochronous_packet_brings_is_asked_for_by_the_endpoints_that_wait() {
         bench.ends(),
         [(stream.0, Status::Done, 4), (waits.0, Status::Done, 4)]
     );
+}
+
+/// The (micro)frames that transfers of eight packets have begun in.
+fn starts(bench: &mut Bench) -> Vec<u32> {
+    let ended = bench.ended();
+    ended
+        .into_iter()
+        .map(|it| it.iso.unwrap().start_frame)
+        .collect()
+}
+
+#[test]
+fn a_hundred_streams_at_once_end_at_the_pace_of_the_frame_clock() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    for _ in 0..100 {
+        let kind = TransferKind::Isochronous {
+            data: Bytes::new(),
+            packets: packets(8, 100),
+        };
+        bench.submit(ISO_IN, kind);
+    }
+    // Eight microframes each, from the one on that begins next.
+    bench.pass(Duration::from_micros(125));
+    for place in 0..100 {
+        assert!(starts(&mut bench).is_empty());
+        bench.pass(Duration::from_millis(1));
+        assert_eq!(starts(&mut bench), [place * 8 + 1]);
+    }
+    assert_eq!(bench.device.deadline(), None);
+}
+
+#[test]
+fn a_stream_that_is_submitted_late_misses_the_frames_that_have_passed() {
+    let mut bench = Bench::configured(Speed::Full);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    let submit = |bench: &mut Bench| {
+        let kind = TransferKind::Isochronous {
+            data: Bytes::from_static(&[0; 80]),
+            packets: packets(8, 10),
+        };
+        bench.submit(ISO_OUT, kind);
+    };
+    // A packet every 8 frames of 1 ms.
+    submit(&mut bench);
+    bench.pass(Duration::from_millis(72));
+    assert_eq!(starts(&mut bench), [8]);
+    bench.now += Duration::from_micros(10_500);
+    submit(&mut bench);
+    submit(&mut bench);
+    bench.pass(Duration::from_millis(200));
+    assert_eq!(starts(&mut bench), [88, 152]);
+}
+
+#[test]
+fn a_stream_whose_time_was_over_before_it_was_cancelled_has_run() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
+    let kind = TransferKind::Isochronous {
+        data: Bytes::new(),
+        packets: packets(8, 100),
+    };
+    let stream = bench.submit(ISO_IN, kind);
+    bench.now += Duration::from_millis(2);
+    bench.device.cancel(stream, bench.now);
+    assert_eq!(bench.ends(), [(stream.0, Status::Done, 0)]);
 }
 
 #[test]

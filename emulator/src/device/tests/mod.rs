@@ -1,6 +1,7 @@
 //! What a host gets from an emulated device, with a fake clock.
 
 mod control;
+mod interrupt;
 mod isochronous;
 mod transfers;
 
@@ -31,7 +32,10 @@ const IN: EndpointAddress = EndpointAddress::new(1, Direction::In);
 const OUT: EndpointAddress = EndpointAddress::new(1, Direction::Out);
 const ISO_IN: EndpointAddress = EndpointAddress::new(2, Direction::In);
 const ISO_OUT: EndpointAddress = EndpointAddress::new(2, Direction::Out);
+/// 8 bytes, every 8 microframes or 4 frames: every 1 ms or 4 ms.
 const INTERRUPT: EndpointAddress = EndpointAddress::new(3, Direction::In);
+/// In interface 0's alternate setting 1; at high speed twice 1000 bytes, every microframe.
+const INTERRUPT_OUT: EndpointAddress = EndpointAddress::new(3, Direction::Out);
 
 /// What the tests tell the firmware to answer, and what it has seen.
 #[derive(Default)]
@@ -70,10 +74,15 @@ impl Firmware for Scripted {
                 .endpoint(Endpoint::bulk(IN))
                 .endpoint(Endpoint::bulk(OUT))
         };
+        let (packet, transactions) = match speed {
+            Speed::High => (1000, 2),
+            _ => (64, 1),
+        };
         let first = Interface::new(0).setting(bulk()).setting(
             bulk()
                 .endpoint(Endpoint::isochronous(ISO_IN, iso, 1))
-                .endpoint(Endpoint::isochronous(ISO_OUT, iso, 4)),
+                .endpoint(Endpoint::isochronous(ISO_OUT, iso, 4))
+                .endpoint(Endpoint::interrupt(INTERRUPT_OUT, packet, 1).transactions(transactions)),
         );
         let second = Interface::new(1)
             .setting(Setting::new(Class::VENDOR).endpoint(Endpoint::interrupt(INTERRUPT, 8, 4)));
@@ -117,9 +126,11 @@ impl Firmware for Scripted {
 
     fn receive(&mut self, endpoint: EndpointAddress, data: &Bytes, cx: &mut Context<'_>) -> Out {
         self.with(|script| {
-            script
-                .calls
-                .push(format!("receive {endpoint} {}", data.len()));
+            script.calls.push(format!(
+                "receive {endpoint} {} frame {}",
+                data.len(),
+                cx.frame()
+            ));
             script.waker = Some(cx.waker());
             if let Some(time) = script.wake_at.take() {
                 cx.wake_at(time);

@@ -1,4 +1,4 @@
-//! Bulk and interrupt transfers, halts, cancellation, wake-ups and panics, as a host sees them.
+//! Bulk transfers, halts, cancellation, wake-ups and panics, as a host sees them.
 
 use super::*;
 

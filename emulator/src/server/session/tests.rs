@@ -291,6 +291,23 @@ fn isochronous_packets_and_what_they_will_bring_count_as_bytes_held() {
 }
 
 #[test]
+fn what_interrupt_transfers_will_bring_counts_as_bytes_held() {
+    let mut bench = Bench::new(Limits {
+        pending_bytes: 2 * 1024,
+        ..Limits::default()
+    });
+    for sequence in 3..=5 {
+        let submit = Submit {
+            endpoint: 3,
+            ..Bench::read(sequence)
+        };
+        bench.submit(submit);
+    }
+    assert_eq!(bench.statuses(), [(5, -ENOMEM)]);
+    assert_eq!(bench.session.pending(), (2, 2 * 1024));
+}
+
+#[test]
 fn a_number_that_is_under_way_is_not_taken_twice() {
     let mut bench = Bench::new(Limits::default());
     bench.submit(Bench::read(3));
