@@ -109,6 +109,7 @@ pub struct Completion {
 
 impl Completion {
     /// A completion in which nothing moved.
+    #[inline]
     pub fn empty(id: TransferId, status: Status) -> Self {
         Self {
             id,
@@ -134,18 +135,20 @@ pub struct IsoOutcome {
 /// Bytes that came from a device, in pieces: each a shared slice of where it was, so that nothing is copied.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
-    /// As many as the largest common transfers have need no allocation.
-    pieces: SmallVec<[Bytes; 4]>,
+    /// One needs no allocation; room for more would be moved about with every transfer.
+    pieces: SmallVec<[Bytes; 1]>,
     length: usize,
 }
 
 impl Payload {
     /// An empty payload.
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Appends a piece; an empty one is dropped.
+    #[inline]
     pub fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.length += piece.len();
@@ -169,6 +172,7 @@ impl Payload {
     }
 
     /// Takes the pieces out, in order.
+    #[inline]
     pub fn into_pieces(self) -> impl Iterator<Item = Bytes> {
         self.pieces.into_iter()
     }

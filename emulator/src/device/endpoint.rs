@@ -42,12 +42,19 @@ pub(super) struct Pending {
 
 #[derive(Debug)]
 pub(super) enum PendingKind {
-    In { length: usize },
-    Out { data: Bytes, zero_packet: bool },
-    Isochronous(IsoTransfer),
+    In {
+        length: usize,
+    },
+    Out {
+        data: Bytes,
+        zero_packet: bool,
+    },
+    /// Boxed, as it would make every transfer larger.
+    Isochronous(Box<IsoTransfer>),
 }
 
 /// What became of a transfer that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {
     Ended(Status),
     /// The firmware is not ready for the rest. `progress` tells whether anything moved.

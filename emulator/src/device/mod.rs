@@ -140,7 +140,7 @@ impl EmulatedDevice {
             },
             TransferKind::Out { data, zero_packet } => PendingKind::Out { data, zero_packet },
             TransferKind::Isochronous { data, packets } => {
-                PendingKind::Isochronous(IsoTransfer::new(data, packets))
+                PendingKind::Isochronous(Box::new(IsoTransfer::new(data, packets)))
             }
         };
         self.accept_on(endpoint, Pending::new(id, kind));
@@ -162,11 +162,37 @@ impl EmulatedDevice {
         if endpoint.transfer_type != TransferType::Bulk {
             return self.accept_periodic(index, pending);
         }
-        endpoint.queue.push_back(pending);
-        let is_first = endpoint.queue.len() == 1;
+        if !endpoint.queue.is_empty() {
+            return endpoint.queue.push_back(pending);
+        }
         self.waiting |= 1 << index;
-        if is_first && self.serve(index) {
+        let moved = self.ask(index, pending) != Attempt::Waits { progress: false };
+        self.settle(index);
+        if moved {
             self.pump();
+        }
+    }
+
+    /// Asks the firmware about the first transfer of a bulk endpoint, which is out of its queue; it goes back if it waits.
+    fn ask(&mut self, index: usize, mut pending: Pending) -> Attempt {
+        let Some(endpoint) = &mut self.endpoints[index] else {
+            return Attempt::Waits { progress: false };
+        };
+        self.in_hand = Some(pending.id);
+        let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
+        self.in_hand = None;
+        match attempt {
+            Attempt::Ended(status) => self.finish(index, pending, status),
+            Attempt::Waits { .. } => endpoint.queue.push_front(pending),
+        }
+        attempt
+    }
+
+    /// Notes it where nothing waits on an endpoint any more.
+    fn settle(&mut self, index: usize) {
+        let queue = self.endpoints[index].as_ref().map(|it| &it.queue);
+        if queue.is_none_or(VecDeque::is_empty) {
+            self.waiting &= !(1 << index);
         }
     }
 
@@ -174,9 +200,10 @@ impl EmulatedDevice {
     fn finish(&mut self, index: usize, pending: Pending, status: Status) {
         let moved = pending.moved;
         self.done.push_back(pending.end(status));
-        if status != Status::Done
-            && let Some(endpoint) = &self.endpoints[index]
-        {
+        if status == Status::Done {
+            return;
+        }
+        if let Some(endpoint) = &self.endpoints[index] {
             debug!(endpoint = %endpoint.address, moved, "transfer refused by the firmware: {status:?}");
         }
         if status == Status::Stalled {
@@ -222,12 +249,12 @@ impl EmulatedDevice {
         if self.parked != 0 {
             self.unpark();
         }
-        loop {
+        while self.waiting != 0 || !self.control.is_empty() {
             let mut progress = self.serve_control();
             for index in bits(self.waiting) {
                 progress |= self.serve(index);
             }
-            if !progress || self.waiting == 0 && self.control.is_empty() {
+            if !progress {
                 return;
             }
         }
@@ -236,25 +263,15 @@ impl EmulatedDevice {
     /// Serves an endpoint's queue, and tells whether anything moved.
     fn serve(&mut self, index: usize) -> bool {
         let mut moved = false;
-        while let Some(endpoint) = &mut self.endpoints[index] {
-            let Some(mut pending) = endpoint.queue.pop_front() else {
-                self.waiting &= !(1 << index);
-                break;
-            };
-            self.in_hand = Some(pending.id);
-            let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
-            self.in_hand = None;
-            match attempt {
-                Attempt::Ended(status) => {
-                    self.finish(index, pending, status);
-                    moved = true;
-                }
-                Attempt::Waits { progress } => {
-                    endpoint.queue.push_front(pending);
-                    return moved || progress;
-                }
+        while let Some(endpoint) = &mut self.endpoints[index]
+            && let Some(pending) = endpoint.queue.pop_front()
+        {
+            match self.ask(index, pending) {
+                Attempt::Ended(_) => moved = true,
+                Attempt::Waits { progress } => return moved || progress,
             }
         }
+        self.waiting &= !(1 << index);
         moved
     }
 

@@ -267,7 +267,9 @@ impl Session {
         self.last = Some(sequence);
         let data = self.payload(body, input);
         let packets = self.packets(submit, body, input)?;
-        if let Some(overtaken) = self.overtaken.remove(&sequence) {
+        if !self.overtaken.is_empty()
+            && let Some(overtaken) = self.overtaken.remove(&sequence)
+        {
             debug!(sequence, "transfer was unlinked before it came");
             reply_to_unlink(&mut self.out, overtaken.unlink, -ECONNRESET);
             return Ok(());

@@ -1,5 +1,10 @@
 //! The data that the source sends and the sink expects.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
 use bytes::Bytes;
 use usbwright_emulator::protocol::{EndpointAddress, Speed};
 
@@ -10,8 +15,8 @@ use super::{
     },
 };
 
-/// Bytes that one piece of the source's data has at the most.
-const LENGTH: usize = 256 << 10;
+/// Bytes that one piece of the source's data has at the most: the largest common transfers are of one piece.
+const LENGTH: usize = 1 << 20;
 static ZEROS: [u8; LENGTH] = [0; LENGTH];
 
 /// A pattern, ready to be sent and compared with.
@@ -25,15 +30,15 @@ pub(super) struct Pattern {
 
 impl Pattern {
     pub(super) fn new(kind: PatternKind, speed: Speed) -> Self {
-        let of = |packet_size: usize, length: usize| match kind {
-            PatternKind::Mod63 => mod_63(packet_size, length),
+        let of = |packet_size: usize| match kind {
+            PatternKind::Mod63 => mod_63(packet_size),
             PatternKind::Zeros | PatternKind::Unchecked => Bytes::from_static(&ZEROS),
         };
         Self {
             checked: kind != PatternKind::Unchecked,
-            bulk: of(bulk_packet_size(speed), LENGTH),
-            isochronous: of(isochronous_packet_size(speed).into(), 0),
-            interrupt: of(INTERRUPT_PACKET.into(), LENGTH / 16),
+            bulk: of(bulk_packet_size(speed)),
+            isochronous: of(isochronous_packet_size(speed).into()),
+            interrupt: of(INTERRUPT_PACKET.into()),
         }
     }
 
@@ -68,12 +73,15 @@ impl Pattern {
     }
 }
 
-/// The pattern `(i mod packet_size) mod 63`, for at least one packet and no more packets than fit in `length`.
-fn mod_63(packet_size: usize, length: usize) -> Bytes {
-    let packets = (length / packet_size).max(1);
-    (0..packets * packet_size)
-        .map(|i| (i % packet_size % 63) as u8)
-        .collect()
+/// The pattern `(i mod packet_size) mod 63`, for as many packets as fit in [`LENGTH`]. All devices share it.
+fn mod_63(packet_size: usize) -> Bytes {
+    static MADE: Mutex<BTreeMap<usize, Bytes>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let pattern = made.entry(packet_size).or_insert_with(|| {
+        let length = LENGTH - LENGTH % packet_size;
+        (0..length).map(|i| (i % packet_size % 63) as u8).collect()
+    });
+    pattern.clone()
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ pub enum CommandError {
 
 impl Command {
     /// Reads a message's header.
+    #[inline]
     pub fn decode(bytes: &[u8; HEADER_SIZE]) -> Result<Self, CommandError> {
         let raw = RawHeader::ref_from_bytes(bytes).expect("the array has the struct's size");
         let sequence = raw.sequence.get();
@@ -129,6 +130,7 @@ impl Command {
     }
 
     /// Writes a message's header; for clients.
+    #[inline]
     pub fn encode(self) -> [u8; HEADER_SIZE] {
         match self {
             Self::Submit(submit) => submit.encode(),
@@ -225,6 +227,7 @@ pub struct SubmitReply {
 
 impl Reply {
     /// Writes a message's header. Device, direction and endpoint are zero, as the kernel leaves them.
+    #[inline]
     pub fn encode(self) -> [u8; HEADER_SIZE] {
         match self {
             Self::Submit(reply) => encode(
@@ -249,6 +252,7 @@ impl Reply {
     }
 
     /// Reads a message's header; for clients.
+    #[inline]
     pub fn decode(bytes: &[u8; HEADER_SIZE]) -> Result<Self, CommandError> {
         let raw = RawHeader::ref_from_bytes(bytes).expect("the array has the struct's size");
         let sequence = raw.sequence.get();
