@@ -61,16 +61,23 @@ impl Exchange {
     /// for the room.
     pub fn take(&mut self) -> Vec<u8> {
         let mut replies = Vec::new();
+        self.take_pieces(|piece| replies.extend_from_slice(piece));
+        replies
+    }
+
+    /// Takes the replies that wait as [`take`](Self::take) does, and hands them to `write` in order, each piece from where
+    /// it lies.
+    pub fn take_pieces(&mut self, mut write: impl FnMut(&[u8])) {
         while !self.session.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); 16];
             let count = self.session.out.gather(&mut slices);
-            let before = replies.len();
+            let mut length = 0;
             for slice in &slices[..count] {
-                replies.extend_from_slice(slice);
+                write(slice);
+                length += slice.len();
             }
-            self.session.out.advance(replies.len() - before);
+            self.session.out.advance(length);
         }
-        replies
     }
 
     /// Lets the device act on the time and on what has come from outside.
