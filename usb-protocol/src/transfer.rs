@@ -1,7 +1,6 @@
 //! Transfers, which a host sends to a device, and the completions that end them.
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use crate::{EndpointAddress, Setup};
 
@@ -135,9 +134,17 @@ pub struct IsoOutcome {
 /// Bytes that came from a device, in pieces: each a shared slice of where it was, so that nothing is copied.
 #[derive(Clone, Debug, Default)]
 pub struct Payload {
-    /// One needs no allocation; room for more would be moved about with every transfer.
-    pieces: SmallVec<[Bytes; 1]>,
+    pieces: Pieces,
     length: usize,
+}
+
+/// The common payloads have one piece at the most: it is kept small for them, as it is moved about with each transfer.
+#[derive(Clone, Debug, Default)]
+enum Pieces {
+    #[default]
+    None,
+    One(Bytes),
+    Many(Vec<Bytes>),
 }
 
 impl Payload {
@@ -150,9 +157,17 @@ impl Payload {
     /// Appends a piece; an empty one is dropped.
     #[inline]
     pub fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.length += piece.len();
-            self.pieces.push(piece);
+        if piece.is_empty() {
+            return;
+        }
+        self.length += piece.len();
+        match &mut self.pieces {
+            Pieces::None => self.pieces = Pieces::One(piece),
+            Pieces::One(first) => {
+                let first = std::mem::take(first);
+                self.pieces = Pieces::Many(vec![first, piece]);
+            }
+            Pieces::Many(pieces) => pieces.push(piece),
         }
     }
 
@@ -168,18 +183,27 @@ impl Payload {
 
     /// The pieces in order, none of them empty.
     pub fn pieces(&self) -> &[Bytes] {
-        &self.pieces
+        match &self.pieces {
+            Pieces::None => &[],
+            Pieces::One(piece) => std::slice::from_ref(piece),
+            Pieces::Many(pieces) => pieces,
+        }
     }
 
     /// Takes the pieces out, in order.
     #[inline]
     pub fn into_pieces(self) -> impl Iterator<Item = Bytes> {
-        self.pieces.into_iter()
+        let (one, many) = match self.pieces {
+            Pieces::None => (None, Vec::new()),
+            Pieces::One(piece) => (Some(piece), Vec::new()),
+            Pieces::Many(pieces) => (None, pieces),
+        };
+        one.into_iter().chain(many)
     }
 
     /// A copy of all bytes in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
-        self.pieces.concat()
+        self.pieces().concat()
     }
 }
 

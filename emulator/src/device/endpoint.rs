@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use usbwright_protocol::{
     Completion, Direction, EndpointAddress, Payload, Status, TransferId, TransferType,
     descriptor::EndpointDescriptor,
@@ -21,7 +21,7 @@ pub(super) struct Endpoint {
     /// The data toggle (at SuperSpeed the sequence number's lowest bit) of the next packet.
     pub(super) toggle: bool,
     pub(super) queue: VecDeque<Pending>,
-    packet_size: usize,
+    packet_size: PacketSize,
     /// The most that moves in one service interval, in bytes; nothing limits bulk.
     pub(super) capacity: usize,
     /// Periodic: (micro)frames between service opportunities.
@@ -91,7 +91,7 @@ impl Endpoint {
         descriptor: &EndpointDescriptor,
         speed: usbwright_protocol::Speed,
     ) -> Self {
-        let packet_size = usize::from(descriptor.max_packet_size).max(1);
+        let packet_size = PacketSize::new(descriptor.max_packet_size);
         let interval_bytes = descriptor.bytes_per_interval() as usize;
         Self {
             address: descriptor.address,
@@ -104,7 +104,9 @@ impl Endpoint {
             capacity: match descriptor.transfer_type {
                 TransferType::Isochronous => interval_bytes,
                 // A packet is never cut, though SuperSpeed may reserve less than one.
-                TransferType::Interrupt => interval_bytes.max(1).next_multiple_of(packet_size),
+                TransferType::Interrupt => {
+                    interval_bytes.max(1).next_multiple_of(packet_size.bytes)
+                }
                 TransferType::Bulk | TransferType::Control => usize::MAX,
             },
             interval: u64::from(descriptor.service_interval(speed)).max(1),
@@ -164,13 +166,12 @@ impl Endpoint {
                 In::NotYet => return None,
                 In::Stall => return Some(Status::Stalled),
             };
-            self.count_packets(data.len());
+            let ends = self.count_packets(data.len());
             if data.len() > room {
                 pending.payload.push(data.slice(..room));
                 pending.moved += room;
                 return Some(Status::Overflow);
             }
-            let ends = data.is_empty() || data.len() % self.packet_size != 0;
             pending.moved += data.len();
             left -= data.len();
             pending.payload.push(data);
@@ -209,16 +210,14 @@ impl Endpoint {
             if taken == 0 && !data.is_empty() {
                 return None;
             }
-            self.count_packets(taken);
+            let ends = self.count_packets(taken);
             pending.moved += taken;
-            let rest = data.split_off(taken);
-            if !rest.is_empty() {
-                *data = rest;
+            if taken < data.len() {
+                data.advance(taken);
                 return None;
             }
-            let filled = taken > 0 && taken.is_multiple_of(self.packet_size);
             *data = Bytes::new();
-            if !(filled && std::mem::take(zero_packet)) {
+            if ends || !std::mem::take(zero_packet) {
                 return Some(Status::Done);
             }
             if taken == self.capacity {
@@ -227,15 +226,43 @@ impl Endpoint {
         }
     }
 
-    /// Flips the toggle once for each packet that `length` bytes are sent in.
-    fn count_packets(&mut self, length: usize) {
-        let packets = length.div_ceil(self.packet_size).max(1);
-        self.toggle ^= packets % 2 == 1;
+    /// Flips the toggle once for each packet that `length` bytes are sent in, and tells whether the last one is short.
+    fn count_packets(&mut self, length: usize) -> bool {
+        let (whole, rest) = self.packet_size.divide(length);
+        let short = rest > 0 || length == 0;
+        self.toggle ^= (whole + usize::from(short)) % 2 == 1;
+        short
     }
 
     /// Clears the halt and begins anew with DATA0 (USB 2.0 §9.4.5).
     pub(super) fn clear_halt(&mut self) {
         self.halted = false;
         self.toggle = false;
+    }
+}
+
+/// An endpoint's packets, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct PacketSize {
+    bytes: usize,
+    /// Most are powers of two, and shifting is quicker than dividing.
+    shift: Option<u32>,
+}
+
+impl PacketSize {
+    fn new(bytes: u16) -> Self {
+        let bytes = usize::from(bytes).max(1);
+        Self {
+            bytes,
+            shift: bytes.is_power_of_two().then(|| bytes.trailing_zeros()),
+        }
+    }
+
+    /// Whole packets in `length` bytes, and the bytes that remain.
+    fn divide(self, length: usize) -> (usize, usize) {
+        match self.shift {
+            Some(shift) => (length >> shift, length & (self.bytes - 1)),
+            None => (length / self.bytes, length % self.bytes),
+        }
     }
 }

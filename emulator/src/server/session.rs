@@ -489,9 +489,11 @@ impl Session {
         }
         let header = Reply::Submit(reply).encode();
         self.out.push_head(|out| out.extend_from_slice(&header));
-        for piece in completion.data.into_pieces() {
-            self.out.push_payload(piece);
-        }
+        let out = &mut self.out;
+        completion
+            .data
+            .into_pieces()
+            .for_each(|piece| out.push_payload(piece));
         if let Some(iso) = completion.iso {
             self.out.push_head(|out| {
                 for packet in &iso.packets {
