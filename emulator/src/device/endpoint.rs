@@ -75,13 +75,16 @@ impl Pending {
 
     /// Ends the transfer; what has moved so far is told whatever the status.
     pub(super) fn end(self, status: Status) -> Completion {
-        let mut completion = Completion::empty(self.id, status);
-        completion.actual_length = u32::try_from(self.moved).unwrap_or(u32::MAX);
-        completion.data = self.payload;
-        if let PendingKind::Isochronous(transfer) = self.kind {
-            completion.iso = Some(transfer.into_outcome(status));
+        Completion {
+            id: self.id,
+            status,
+            actual_length: u32::try_from(self.moved).unwrap_or(u32::MAX),
+            data: self.payload,
+            iso: match self.kind {
+                PendingKind::Isochronous(transfer) => Some(transfer.into_outcome(status)),
+                _ => None,
+            },
         }
-        completion
     }
 }
 

@@ -39,6 +39,11 @@ impl Default for Linger {
 }
 
 impl Linger {
+    /// Whether it has paid the last time.
+    pub(super) fn pays(&self) -> bool {
+        self.pause == 0 && self.most > 0
+    }
+
     /// Calls `look` again and again until it finds something, where that is likely and for as long as it is. Tells whether
     /// something was found.
     pub(super) fn look<E>(&mut self, mut look: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {

@@ -117,6 +117,7 @@ impl<'a> Link<'a> {
             if self.bell.take() || self.deadline().is_some_and(|time| time <= now) {
                 self.session.poll(self.lease.port(), now);
             }
+            self.session.out.early = self.linger.pays();
             let need = self
                 .session
                 .run(self.intake.bytes(), self.lease.port(), now)?;

@@ -8,6 +8,10 @@ use bytes::Bytes;
 const FULL_BYTES: usize = 2 << 20;
 /// Pieces that may wait before no further command is run.
 const FULL_PIECES: usize = 512;
+/// Small replies that are handed over early: the client works on them while the next ones are made.
+const EARLY: usize = 16;
+/// Bytes that so many replies have at the most where they are small; larger ones are better copied together.
+const EARLY_BYTES: usize = 16 << 10;
 
 /// Replies in order, ready for gathered writes. Once it has grown to what the traffic needs, nothing is allocated.
 #[derive(Debug, Default)]
@@ -18,6 +22,10 @@ pub(super) struct Outbox {
     /// Bytes of the first piece that are written.
     written: usize,
     waiting: usize,
+    /// Replies that wait, as long as none of them has been written.
+    replies: usize,
+    /// Whether the client has a processor to work on what comes early.
+    pub(super) early: bool,
 }
 
 #[derive(Debug)]
@@ -29,6 +37,7 @@ enum Piece {
 impl Outbox {
     /// Appends bytes that `write` adds to the end of a buffer.
     pub(super) fn push_head(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.replies += 1;
         let start = self.heads.len();
         write(&mut self.heads);
         let end = self.heads.len();
@@ -63,7 +72,8 @@ impl Outbox {
 
     /// Whether so much waits that it has to be written first.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting >= FULL_BYTES || self.pieces.len() >= FULL_PIECES
+        let early = self.early && self.replies >= EARLY && self.waiting <= EARLY_BYTES;
+        early || self.waiting >= FULL_BYTES || self.pieces.len() >= FULL_PIECES
     }
 
     /// The first bytes that wait, in as many slices as `slices` has room for; returns how many these are.
@@ -98,6 +108,7 @@ impl Outbox {
         }
         if self.pieces.is_empty() {
             self.heads.clear();
+            self.replies = 0;
         }
     }
 }
