@@ -54,7 +54,8 @@ pub trait Firmware: Send + 'static {
     /// is no multiple of the packet size, or is zero. Otherwise the host reads on, and this is called again for the rest.
     /// Data beyond `room` is babble: it is lost, and the host is told of an overflow.
     ///
-    /// On an interrupt endpoint, `room` is no more than one service interval carries. On an isochronous endpoint it is called once for each packet, and [`In::NotYet`] sends an empty one.
+    /// On an interrupt endpoint, `room` is no more than one service interval carries. On an isochronous endpoint it is
+    /// called once for each packet, and [`In::NotYet`] sends an empty one.
     fn send(&mut self, endpoint: EndpointAddress, room: usize, cx: &mut Context<'_>) -> In {
         let _ = (endpoint, room, cx);
         In::NotYet

@@ -173,7 +173,7 @@ impl EmulatedDevice {
         }
     }
 
-    /// Asks the firmware about the first transfer of a bulk endpoint, which is out of its queue; it goes back if it waits.
+    /// Asks the firmware about the first transfer of an endpoint, which is out of its queue; it goes back if it waits.
     fn ask(&mut self, index: usize, mut pending: Pending) -> Attempt {
         let Some(endpoint) = &mut self.endpoints[index] else {
             return Attempt::Waits { progress: false };
@@ -192,7 +192,7 @@ impl EmulatedDevice {
     fn settle(&mut self, index: usize) {
         let queue = self.endpoints[index].as_ref().map(|it| &it.queue);
         if queue.is_none_or(VecDeque::is_empty) {
-            self.waiting &= !(1 << index);
+            self.forget(index);
         }
     }
 
@@ -291,9 +291,7 @@ impl EmulatedDevice {
                 self.done
                     .extend(pending.map(|pending| pending.end(Status::Cancelled)));
                 endpoint.give_frames_back();
-                if endpoint.queue.is_empty() {
-                    self.forget(index);
-                }
+                self.settle(index);
                 return self.pump();
             }
         }

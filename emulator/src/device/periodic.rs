@@ -80,32 +80,19 @@ impl EmulatedDevice {
         let Some(endpoint) = &mut self.endpoints[index] else {
             return false;
         };
-        let Some(mut pending) = endpoint.queue.pop_front() else {
+        let Some(pending) = endpoint.queue.pop_front() else {
             return false;
         };
         if endpoint.transfer_type == TransferType::Interrupt {
             endpoint.next_frame += endpoint.interval;
         }
-        self.in_hand = Some(pending.id);
-        let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
-        self.in_hand = None;
-        match attempt {
-            Attempt::Ended(status) => {
-                if endpoint.queue.is_empty() {
-                    self.forget(index);
-                }
-                self.finish(index, pending, status);
-                true
-            }
-            Attempt::Waits { progress } => {
-                endpoint.queue.push_front(pending);
-                if !progress {
-                    self.running &= !(1 << index);
-                    self.parked |= 1 << index;
-                }
-                progress
-            }
+        let moved = self.ask(index, pending) != Attempt::Waits { progress: false };
+        if !moved {
+            self.running &= !(1 << index);
+            self.parked |= 1 << index;
         }
+        self.settle(index);
+        moved
     }
 
     /// Lets the interrupt endpoints whose firmware was not ready try again, each at its next opportunity.
