@@ -27,22 +27,22 @@ use self::{device::Host, exchange::Loop};
 mod limit {
     use super::CALLS;
 
-    pub(super) const DECODE: u64 = 6_500;
-    pub(super) const ENCODE: u64 = 5_100;
+    pub(super) const DECODE: u64 = 5_500;
+    pub(super) const ENCODE: u64 = 2_900;
 
-    pub(super) const DEVICE_IN_4K: u64 = 115_400;
-    pub(super) const DEVICE_OUT_4K: u64 = 118_200;
-    pub(super) const DEVICE_GET_DESCRIPTOR: u64 = 85_400;
+    pub(super) const DEVICE_IN_4K: u64 = 72_800;
+    pub(super) const DEVICE_OUT_4K: u64 = 73_300;
+    pub(super) const DEVICE_GET_DESCRIPTOR: u64 = 60_600;
 
-    pub(super) const IN_512: u64 = 260_000;
-    pub(super) const IN_4K: u64 = 260_000;
-    pub(super) const IN_64K: u64 = 260_000;
-    pub(super) const IN_16_X_4K: u64 = 3_630_000;
-    pub(super) const OUT_512: u64 = 259_000;
-    pub(super) const OUT_4K: u64 = 296_000;
-    pub(super) const OUT_64K: u64 = 249_000 + copied(48 + (64 << 10));
-    pub(super) const OUT_16_X_4K: u64 = 3_333_000 + copied(16 * (48 + 4096));
-    pub(super) const GET_DESCRIPTOR: u64 = 228_700;
+    pub(super) const IN_512: u64 = 177_400;
+    pub(super) const IN_4K: u64 = 177_400;
+    pub(super) const IN_64K: u64 = 177_400;
+    pub(super) const IN_16_X_4K: u64 = 2_403_000;
+    pub(super) const OUT_512: u64 = 181_200;
+    pub(super) const OUT_4K: u64 = 218_100;
+    pub(super) const OUT_64K: u64 = 170_400 + copied(48 + (64 << 10));
+    pub(super) const OUT_16_X_4K: u64 = 2_173_000 + copied(16 * (48 + 4096));
+    pub(super) const GET_DESCRIPTOR: u64 = 163_400;
 
     /// What a client sends is copied once, which a socket's session does not do. A copy of over some KiB is one instruction
     /// for each byte at the most, as valgrind counts; other processors and C libraries take fewer.
