@@ -171,6 +171,7 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         machine,
         method: arguments.method(),
         rows,
+        kernel: None,
     };
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(&results)?)?;
