@@ -9,7 +9,6 @@ use super::{
     pairs::Comparison,
     sample::{Sample, median},
 };
-use crate::protocol::Direction;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -146,19 +145,13 @@ impl Row {
     /// A cell's figures, of at least one run.
     pub fn new(transport: &str, comparison: &Comparison) -> Option<Self> {
         let Cell {
-            direction,
-            size,
-            depth,
-            pause,
+            size, depth, pause, ..
         } = comparison.cell;
         let theirs = Figures::of(&comparison.theirs);
         let compared = theirs.is_some();
         Some(Self {
             transport: transport.into(),
-            direction: match direction {
-                Direction::In => "in",
-                Direction::Out => "out",
-            },
+            direction: comparison.cell.direction_name(),
             size,
             depth,
             asleep: !pause.is_zero(),
