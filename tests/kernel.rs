@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::process::Command;
+
+use serde_json::{Value, json};
 use support::lab::{Guest, every_device};
 
 /// Lengths of a transfer, in bytes: around every packet size, odd ones, and the largest.
@@ -259,4 +262,35 @@ fn a_stock_debian_kernel_attaches_gadget_zero_and_passes_usbtest() {
              run --case 14 --length 256 --vary 1 --iterations 50",
         ));
     output.assert_passed(devices.len() * 15);
+}
+
+#[test]
+fn bulk_transfers_are_measured_through_the_kernel_beside_its_own_devices() {
+    let output = Command::new(env!("CARGO_BIN_EXE_usbwright"))
+        .args(["bench", "--kernel", "--json", "--size", "4k"])
+        .args(["--pairs", "1", "--seconds", "0.01"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kernel = &results["kernel"];
+    assert_eq!(kernel["lacking"], json!([]));
+    let rows = kernel["rows"].as_array().unwrap();
+    let measured = |row: &Value| (row["against"].clone(), row["case"].clone());
+    let measured: Vec<_> = rows.iter().map(measured).collect();
+    for against in ["floor", "dummy_hcd", "usbip-vudc"] {
+        for case in [1, 2, 27, 28] {
+            let cell = (json!(against), json!(case));
+            assert_eq!(
+                measured.iter().filter(|it| **it == cell).count(),
+                1,
+                "{cell:?}"
+            );
+        }
+    }
+    for row in rows {
+        let ratio = row["throughput_ratio"].as_f64().unwrap();
+        assert!(ratio.is_finite() && ratio > 0.0, "{row}");
+    }
 }

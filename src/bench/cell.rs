@@ -17,12 +17,19 @@ pub struct Cell {
     pub pause: Duration,
 }
 
+impl Cell {
+    /// Its direction in a result: `in` or `out`.
+    pub(super) fn direction_name(&self) -> &'static str {
+        match self.direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        }
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = match self.direction {
-            Direction::In => "IN",
-            Direction::Out => "OUT",
-        };
+        let direction = self.direction_name().to_uppercase();
         write!(f, "{direction} {} × {}", size_text(self.size), self.depth)?;
         if !self.pause.is_zero() {
             f.write_str(", asleep")?;

@@ -2,11 +2,12 @@
 //!
 //! A [`Client`] runs a [`Cell`], so many transfers of one size at a time, and tells what it saw in a [`Sample`]. The
 //! [`floor`] is a server that does the least that any server has to do. [`pairs`](compare) of runs, one after the other on
-//! two servers, cancel out what the machine does besides.
+//! two servers, cancel out what the machine does besides. [`kernel`] does the same through a kernel and its test driver.
 
 mod cell;
 mod client;
 pub mod floor;
+pub mod kernel;
 mod pairs;
 mod results;
 mod sample;
@@ -15,6 +16,8 @@ mod server;
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
 pub use client::{Client, ClientError};
 pub use pairs::{Comparison, compare};
-pub use results::{Figures, Machine, Method, Results, Row};
+pub use results::{
+    Figures, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row,
+};
 pub use sample::{Quantiles, Sample, median};
 pub use server::{Device, DeviceError, ServerError, Started, Subject};

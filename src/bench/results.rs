@@ -2,14 +2,13 @@
 
 use std::{fs, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     cell::Cell,
     pairs::Comparison,
     sample::{Sample, median},
 };
-use crate::protocol::Direction;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +19,9 @@ pub struct Results {
     pub method: Method,
     /// A row for each cell and transport.
     pub rows: Vec<Row>,
+    /// What was measured through a kernel, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelResults>,
 }
 
 /// The machine of a run.
@@ -143,19 +145,13 @@ impl Row {
     /// A cell's figures, of at least one run.
     pub fn new(transport: &str, comparison: &Comparison) -> Option<Self> {
         let Cell {
-            direction,
-            size,
-            depth,
-            pause,
+            size, depth, pause, ..
         } = comparison.cell;
         let theirs = Figures::of(&comparison.theirs);
         let compared = theirs.is_some();
         Some(Self {
             transport: transport.into(),
-            direction: match direction {
-                Direction::In => "in",
-                Direction::Out => "out",
-            },
+            direction: comparison.cell.direction_name(),
             size,
             depth,
             asleep: !pause.is_zero(),
@@ -165,4 +161,49 @@ impl Row {
             latency_ratio: compared.then(|| comparison.latency_ratio()),
         })
     }
+}
+
+/// What was measured through a kernel: its `usbtest` driver drives the devices.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KernelResults {
+    /// The kernel's name and release.
+    pub kernel: String,
+    /// A row for each cell and each device that ours was compared with.
+    pub rows: Vec<KernelRow>,
+    /// What could not be compared with, and why.
+    pub lacking: Vec<String>,
+}
+
+/// One cell of `usbtest`, on our device and on another, in the same boot: medians over the pairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KernelRow {
+    /// What ours was compared with: `floor`, `dummy_hcd` or `usbip-vudc`.
+    pub against: String,
+    /// The number of `usbtest`'s case: 1 and 2 do one transfer at a time, 27 and 28 keep a queue.
+    pub case: u8,
+    /// `in` or `out`.
+    pub direction: String,
+    /// Bytes in a transfer.
+    pub size: u32,
+    /// Transfers in flight.
+    pub depth: u32,
+    /// Our device's figures.
+    pub ours: KernelFigures,
+    /// The other's.
+    pub theirs: KernelFigures,
+    /// The median over the pairs of the throughputs' ratio, ours to theirs.
+    pub throughput_ratio: f64,
+    /// The lowest of the pairs' ratios.
+    pub lowest_ratio: f64,
+    /// The highest of them.
+    pub highest_ratio: f64,
+}
+
+/// What a device reached in a cell of `usbtest`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KernelFigures {
+    /// Payload, in 10⁶ bytes per second.
+    pub mb_per_s: f64,
+    /// The time of a run over its transfers, in µs: at depth 1 it is what a transfer takes.
+    pub us_per_transfer: f64,
 }

@@ -56,7 +56,7 @@ enum Command {
     Detach(detach::Arguments),
     Usbtest(usbtest::Arguments),
     Lab(lab::LabArgs),
-    Bench(bench::Arguments),
+    Bench(Box<bench::Arguments>),
     Completions(generate::CompletionsArguments),
     Man(generate::ManArguments),
 }

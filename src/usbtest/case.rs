@@ -43,6 +43,15 @@ const NAMES: [&str; 30] = [
 pub struct Case(u8);
 
 impl Case {
+    /// One bulk transfer after the other, to the device.
+    pub const BULK_OUT: Self = Self(1);
+    /// The same, from the device.
+    pub const BULK_IN: Self = Self(2);
+    /// A queue of bulk transfers to the device.
+    pub const QUEUED_OUT: Self = Self(27);
+    /// The same, from the device.
+    pub const QUEUED_IN: Self = Self(28);
+
     /// Every case.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..).zip(NAMES).map(|(number, _)| Self(number))

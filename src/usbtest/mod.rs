@@ -164,16 +164,8 @@ impl Target {
     /// # Errors
     /// Where there is none, or it is not clear which.
     pub fn find(sysfs: &Sysfs, selector: Option<&Selector>) -> Result<Self, UsbtestError> {
-        let interfaces = sysfs.names(DRIVER).map_err(|error| match error.errno() {
-            Some(Errno::NOENT) => UsbtestError::NoDriver,
-            _ => error.into(),
-        })?;
-        let mut found: Vec<_> = interfaces
-            .into_iter()
-            .filter_map(|interface| Self::of(sysfs, interface))
-            .filter(|target| selector.is_none_or(|it| target.is(it)))
-            .collect();
-        found.sort_by(|a, b| a.interface.cmp(&b.interface));
+        let mut found = Self::all(sysfs)?;
+        found.retain(|target| selector.is_none_or(|it| target.is(it)));
         match (found.pop(), found.as_slice()) {
             (None, _) => Err(UsbtestError::NoDevice),
             (Some(target), []) => Ok(target),
@@ -182,6 +174,21 @@ impl Target {
                 Err(UsbtestError::Several(names.collect::<Vec<_>>().join(", ")))
             }
         }
+    }
+
+    /// Every device that the driver is bound to, by name.
+    ///
+    /// # Errors
+    /// Where the driver is not there.
+    pub fn all(sysfs: &Sysfs) -> Result<Vec<Self>, UsbtestError> {
+        let interfaces = sysfs.names(DRIVER).map_err(|error| match error.errno() {
+            Some(Errno::NOENT) => UsbtestError::NoDriver,
+            _ => error.into(),
+        })?;
+        let targets = interfaces.into_iter();
+        let mut targets: Vec<_> = targets.filter_map(|it| Self::of(sysfs, it)).collect();
+        targets.sort_by(|a, b| a.interface.cmp(&b.interface));
+        Ok(targets)
     }
 
     /// The device of an interface zero; the driver knows no other.
@@ -238,6 +245,22 @@ impl Target {
             Err(cause) => Err(UsbtestError::Open { path, cause }),
         }
     }
+}
+
+/// Tells which data the driver sends, and wants to read: see [`choose_pattern`].
+///
+/// # Errors
+/// Where the driver is not there.
+pub fn pattern(sysfs: &Sysfs) -> Result<u8, UsbtestError> {
+    let file = Path::new(MODULE_PARAMETERS).join("pattern");
+    let text = sysfs.read(&file).map_err(|error| match error.errno() {
+        Some(Errno::NOENT) => UsbtestError::NoDriver,
+        _ => error.into(),
+    })?;
+    text.parse().map_err(|_| {
+        let path = sysfs.path(&file);
+        UsbtestError::Sysfs(SysfsError::Number { path, text })
+    })
 }
 
 /// Says which data the driver sends, and wants to read: 0 zeros, 1 each byte its place in the packet modulo 63. It stays for every

@@ -20,6 +20,7 @@ use usbwright::{
         server::{self, Ended, Limits},
     },
     models::Spec,
+    protocol::usbip::operation::ExportedDevice,
     sysfs::Sysfs,
     vhci::{Records, Vhci, VhciError},
 };
@@ -28,7 +29,7 @@ use super::background;
 use crate::cli::{describe, detach, print, serve::plug};
 
 /// How long Linux may take to configure a device.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(20);
 /// The stack of a device's thread; its firmware runs on it.
 const STACK: usize = 1 << 20;
 
@@ -131,18 +132,12 @@ impl<'a> Attached<'a> {
     /// Attaches a device of the bus, and tells its port.
     fn add(&mut self, bus_id: &BusId) -> anyhow::Result<u32> {
         let lease = self.bus.lease(bus_id, Instant::now())?;
-        let (ours, kernels) = UnixStream::pair().context("can't make a socket pair")?;
-        server::widen(&ours);
-        server::widen(&kernels);
-        let device = lease.description();
-        let port = self
-            .vhci
-            .attach(&kernels, device.device_id(), device.summary.speed)?;
+        let (ours, port) = join(self.vhci, lease.description())?;
         self.ports.push(port);
         let pid = process::id().to_string();
         super::note(port, "usbwright".to_owned(), pid, bus_id);
         let end = self.end.clone();
-        let ours = Arc::new(OwnedFd::from(ours));
+        let ours = Arc::new(ours);
         thread::Builder::new()
             .name(format!("usb {bus_id}"))
             .stack_size(STACK)
@@ -202,6 +197,15 @@ impl Drop for Attached<'_> {
             }
         }
     }
+}
+
+/// Attaches a device to the kernel's end of a socket pair, and tells the other end and the port.
+pub(in crate::cli) fn join(vhci: &Vhci, device: &ExportedDevice) -> anyhow::Result<(OwnedFd, u32)> {
+    let (ours, kernels) = UnixStream::pair().context("can't make a socket pair")?;
+    server::widen(&ours);
+    server::widen(&kernels);
+    let port = vhci.attach(&kernels, device.device_id(), device.summary.speed)?;
+    Ok((ours.into(), port))
 }
 
 /// Detaches a device; one that has just been detached by somebody else is as good.

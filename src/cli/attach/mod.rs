@@ -3,6 +3,8 @@
 mod background;
 mod local;
 
+pub(super) use local::{PATIENCE, join};
+
 use std::process::ExitCode;
 
 use tracing::warn;

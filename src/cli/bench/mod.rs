@@ -1,6 +1,7 @@
 //! `usbwright bench`: measures bulk I/O, against the least that any server has to do.
 
 mod floor;
+mod kernel;
 mod table;
 
 use std::{
@@ -38,6 +39,10 @@ const PAUSE: Duration = Duration::from_millis(3);
     after_help = "\
 The floor is a server with no USB in it: one thread, large reads, one gathered write of canned replies. No server can do less
 for a transfer, so the ratio to it tells what is lost. The cells named `asleep` have the client wait 3 ms after each transfer.
+
+With --kernel the client is Linux' usbtest driver, in the lab: cases 1 and 2 at depth 1, and 27 and 28 at any other. The devices
+are attached over a socket pair as `usbwright attach` does it, and compared in the same boot with the floor, attached in the same
+way, with the kernel's dummy_hcd and with its usbip-vudc, both with the kernel's own Gadget Zero.
 
 Times are of this machine, which should do nothing else meanwhile; build with --release."
 )]
@@ -93,6 +98,8 @@ struct RunArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    kernel: kernel::Options,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum, PartialEq, Eq)]
@@ -138,6 +145,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(BenchCommand::Floor(arguments)) => floor::run(arguments),
+        None if arguments.run.kernel.kernel => kernel::run(&arguments.run),
         None => measure(&arguments.run),
     }
 }
@@ -171,13 +179,19 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         machine,
         method: arguments.method(),
         rows,
+        kernel: None,
     };
-    if arguments.json {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(&results)?)?;
-    } else {
-        table::print(&results)?;
-    }
+    tell(&results, arguments.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell(results: &Results, json: bool) -> anyhow::Result<()> {
+    if json {
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(results)?)?;
+    } else {
+        table::print(results)?;
+    }
+    Ok(())
 }
 
 fn progress(runs: u64) -> ProgressBar {
@@ -188,10 +202,10 @@ fn progress(runs: u64) -> ProgressBar {
 
 impl RunArguments {
     fn cells(&self) -> Vec<Cell> {
-        let mut grid = Grid::default();
-        if !self.direction.is_empty() {
-            grid.directions = self.direction.iter().map(|it| (*it).into()).collect();
-        }
+        let mut grid = Grid {
+            directions: self.directions(),
+            ..Grid::default()
+        };
         if !self.size.is_empty() {
             grid.sizes.clone_from(&self.size);
         }
@@ -203,6 +217,13 @@ impl RunArguments {
         }
         let pause = if self.asleep { PAUSE } else { Duration::ZERO };
         grid.cells().map(|cell| Cell { pause, ..cell }).collect()
+    }
+
+    fn directions(&self) -> Vec<Direction> {
+        match self.direction.as_slice() {
+            [] => Grid::default().directions,
+            chosen => chosen.iter().map(|it| (*it).into()).collect(),
+        }
     }
 
     fn runs(&self, cells: usize) -> u64 {

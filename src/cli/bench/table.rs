@@ -3,7 +3,7 @@
 use std::io::{Write, stdout};
 
 use comfy_table::{CellAlignment, Table, presets};
-use usbwright::bench::{Figures, Results, Row, size_text};
+use usbwright::bench::{Figures, KernelResults, KernelRow, Method, Results, Row, size_text};
 
 /// Prints the results.
 pub(super) fn print(results: &Results) -> anyhow::Result<()> {
@@ -16,6 +16,9 @@ pub(super) fn print(results: &Results) -> anyhow::Result<()> {
     )?;
     if !machine.release_build {
         writeln!(out, "This is no release build: its figures say little.")?;
+    }
+    if let Some(kernel) = &results.kernel {
+        return print_kernel(&mut out, method, kernel);
     }
     match &method.against {
         Some(against) => writeln!(
@@ -98,4 +101,54 @@ fn cpu(figures: &Figures) -> String {
         Some(server) => format!("{:.2} + {server:.2}", figures.client_cpu_s_per_gb),
         None => format!("{:.2}", figures.client_cpu_s_per_gb),
     }
+}
+
+fn print_kernel(
+    out: &mut impl Write,
+    method: &Method,
+    kernel: &KernelResults,
+) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "{} (left) through {}: {} pairs of about {} s, medians",
+        method.subject, kernel.kernel, method.pairs, method.seconds
+    )?;
+    writeln!(out, "{}", kernel_table(&kernel.rows))?;
+    for lacking in &kernel.lacking {
+        writeln!(out, "Not compared with {lacking}")?;
+    }
+    Ok(())
+}
+
+fn kernel_table(rows: &[KernelRow]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "against", "", "case", "size", "depth", "MB/s", "µs", "MB/s", "µs", "ratio", "from", "to",
+    ]);
+    for row in rows {
+        table.add_row(kernel_cells(row));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn kernel_cells(row: &KernelRow) -> [String; 12] {
+    let (ours, theirs) = (&row.ours, &row.theirs);
+    [
+        row.against.clone(),
+        row.direction.clone(),
+        row.case.to_string(),
+        size_text(row.size),
+        row.depth.to_string(),
+        format!("{:.1}", ours.mb_per_s),
+        format!("{:.1}", ours.us_per_transfer),
+        format!("{:.1}", theirs.mb_per_s),
+        format!("{:.1}", theirs.us_per_transfer),
+        format!("{:.2}", row.throughput_ratio),
+        format!("{:.2}", row.lowest_ratio),
+        format!("{:.2}", row.highest_ratio),
+    ]
 }
