@@ -56,7 +56,7 @@ impl Host {
     fn run(&mut self, endpoint: EndpointAddress, kind: TransferKind) -> Completion {
         let id = TransferId(1);
         let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now);
+        self.device.submit(transfer, self.now.into());
         let completion = self
             .device
             .completion()

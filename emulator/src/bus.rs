@@ -365,7 +365,7 @@ mod tests {
                 room: 8,
             },
         };
-        first.port().submit(transfer, now);
+        first.port().submit(transfer, now.into());
         drop(first);
         let mut second = bus.lease(&bus_id, now).unwrap();
         assert!(second.port().completion().is_none());

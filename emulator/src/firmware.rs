@@ -1,13 +1,14 @@
 //! What the author of a device writes: the [`Firmware`] trait, its answers and its surroundings.
 
 use std::{
+    cell::Cell,
     sync::{Arc, Mutex, PoisonError},
     task::{Wake, Waker},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use usbwright_protocol::{EndpointAddress, Setup, Speed, descriptor::Device};
+use usbwright_protocol::{EndpointAddress, Now, Setup, Speed, descriptor::Device};
 
 /// A device's firmware: what it is, and how it answers its host.
 ///
@@ -135,12 +136,12 @@ pub struct Context<'a>(pub(crate) &'a mut World);
 impl Context<'_> {
     /// The time of this call. For an isochronous or interrupt packet, when its (micro)frame began.
     pub fn now(&self) -> Instant {
-        self.0.now
+        self.0.now()
     }
 
     /// The (micro)frame of [`now`](Self::now), counted from when the device was made: 1 ms at low and full speed, 125 µs above.
     pub fn frame(&self) -> u64 {
-        self.0.frame_at(self.0.now)
+        self.0.frame_at(self.0.now())
     }
 
     /// The speed the device runs at.
@@ -169,7 +170,10 @@ impl Context<'_> {
 /// The device's surroundings: time, frames, and who is to be woken.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) now: Instant,
+    /// The latest time that was told, if it has been read.
+    now: Cell<Instant>,
+    /// How the present time is read, where nobody has looked at it yet.
+    unread: Cell<Option<fn() -> Instant>>,
     pub(crate) speed: Speed,
     pub(crate) configuration: Option<u8>,
     pub(crate) wake_at: Option<Instant>,
@@ -180,7 +184,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(speed: Speed, now: Instant) -> Self {
         Self {
-            now,
+            now: Cell::new(now),
+            unread: Cell::new(None),
             speed,
             configuration: None,
             wake_at: None,
@@ -189,9 +194,33 @@ impl World {
         }
     }
 
+    /// Sets the time; it does not run backwards.
+    pub(crate) fn advance(&mut self, now: Now) {
+        match now {
+            Now::At(now) => {
+                self.unread.set(None);
+                self.now.set(self.now.get().max(now));
+            }
+            Now::Read(read) => self.unread.set(Some(read)),
+        }
+    }
+
+    /// Sets the time to when something was due.
+    pub(crate) fn turn_to(&mut self, time: Instant) {
+        self.unread.set(None);
+        self.now.set(time);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        if let Some(read) = self.unread.take() {
+            self.now.set(self.now.get().max(read()));
+        }
+        self.now.get()
+    }
+
     /// How long ago the device was made.
     pub(crate) fn age(&self) -> Duration {
-        self.now.saturating_duration_since(self.origin)
+        self.now().saturating_duration_since(self.origin)
     }
 
     /// The number of the (micro)frame that `time` falls in.
@@ -202,7 +231,7 @@ impl World {
 
     /// The first (micro)frame, of those that are multiples of `interval`, that begins after now.
     pub(crate) fn next_opportunity(&self, interval: u64) -> u64 {
-        (self.frame_at(self.now) + 1).next_multiple_of(interval)
+        (self.frame_at(self.now()) + 1).next_multiple_of(interval)
     }
 
     /// When a (micro)frame begins.

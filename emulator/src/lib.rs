@@ -72,7 +72,7 @@
 //! let mut echo = EmulatedDevice::new(Echo::default(), Speed::High, now)?;
 //! let mut host = |endpoint, kind| {
 //!     let id = TransferId(1);
-//!     echo.submit(Transfer { id, endpoint, kind }, now);
+//!     echo.submit(Transfer { id, endpoint, kind }, now.into());
 //!     echo.completion().expect("it ends at once")
 //! };
 //! let no_data = |bytes| TransferKind::Control {

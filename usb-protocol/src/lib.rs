@@ -5,6 +5,7 @@
 
 mod address;
 pub mod descriptor;
+mod now;
 mod port;
 mod setup;
 mod speed;
@@ -12,6 +13,7 @@ mod transfer;
 pub mod usbip;
 
 pub use address::{Direction, EndpointAddress, TransferType};
+pub use now::Now;
 pub use port::{Class, DeviceSummary, Port};
 pub use setup::{Feature, Recipient, RequestKind, Setup, request};
 pub use speed::Speed;

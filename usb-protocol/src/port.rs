@@ -2,7 +2,7 @@
 
 use std::{task::Waker, time::Instant};
 
-use crate::{Completion, EndpointAddress, Speed, Transfer, TransferId, TransferType};
+use crate::{Completion, EndpointAddress, Now, Speed, Transfer, TransferId, TransferType};
 
 /// A USB device as its host sees it.
 ///
@@ -24,7 +24,7 @@ pub trait Port: Send {
     fn transfer_type(&self, endpoint: EndpointAddress) -> Option<TransferType>;
 
     /// Starts a transfer. What is wrong with it is told by its completion.
-    fn submit(&mut self, transfer: Transfer, now: Instant);
+    fn submit(&mut self, transfer: Transfer, now: Now);
 
     /// Asks for a transfer to be taken back. It ends as [`Status::Cancelled`](crate::Status::Cancelled), or otherwise if
     /// it had ended before. An emulated device ends it before this returns; a remote one may take its time. An id that

@@ -85,10 +85,10 @@ impl Endpoint {
         let PendingKind::Isochronous(transfer) = &mut pending.kind else {
             return;
         };
-        let now = world.now;
+        let now = world.now();
         let mut frame = transfer.start;
         for packet in &mut transfer.packets {
-            world.now = world.time_of(frame);
+            world.turn_to(world.time_of(frame));
             packet.status = match self.address.direction() {
                 Direction::In => self.iso_in(packet, &mut pending.payload, firmware, world),
                 Direction::Out => self.iso_out(packet, &transfer.data, firmware, world),
@@ -97,7 +97,7 @@ impl Endpoint {
             transfer.errors += u32::from(packet.status != Status::Done);
             frame += self.interval;
         }
-        world.now = now;
+        world.turn_to(now);
     }
 
     fn iso_in(

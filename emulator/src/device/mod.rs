@@ -21,7 +21,7 @@ use std::{
 
 use tracing::{debug, error};
 use usbwright_protocol::{
-    Completion, DeviceSummary, EndpointAddress, Port, Speed, Status, Transfer, TransferId,
+    Completion, DeviceSummary, EndpointAddress, Now, Port, Speed, Status, Transfer, TransferId,
     TransferKind, TransferType,
     descriptor::{DescriptorError, Descriptors},
 };
@@ -113,8 +113,8 @@ impl EmulatedDevice {
     }
 
     /// Runs `action`; where the firmware panics in it, the device is unplugged.
-    fn guarded(&mut self, now: Instant, action: impl FnOnce(&mut Self)) {
-        self.world.now = self.world.now.max(now);
+    fn guarded(&mut self, now: Now, action: impl FnOnce(&mut Self)) {
+        self.world.advance(now);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| action(&mut *self))) {
             let message = panic
                 .downcast_ref::<&str>()
@@ -309,7 +309,7 @@ impl EmulatedDevice {
         let due = self
             .world
             .wake_at
-            .is_some_and(|time| time <= self.world.now);
+            .is_some_and(|time| time <= self.world.now());
         if due {
             self.world.wake_at = None;
         }
@@ -344,7 +344,7 @@ impl Port for EmulatedDevice {
         }
     }
 
-    fn submit(&mut self, transfer: Transfer, now: Instant) {
+    fn submit(&mut self, transfer: Transfer, now: Now) {
         self.catch_up(now);
         if self.connected {
             self.guarded(now, |device| device.accept(transfer));
@@ -355,19 +355,19 @@ impl Port for EmulatedDevice {
     }
 
     fn cancel(&mut self, id: TransferId, now: Instant) {
-        self.catch_up(now);
-        self.guarded(now, |device| device.take_back(id));
+        self.catch_up(now.into());
+        self.guarded(now.into(), |device| device.take_back(id));
     }
 
     fn reset(&mut self, now: Instant) {
         if self.connected {
-            self.guarded(now, Self::restart);
+            self.guarded(now.into(), Self::restart);
         }
     }
 
     fn poll(&mut self, now: Instant) {
         if self.connected {
-            self.guarded(now, Self::react);
+            self.guarded(now.into(), Self::react);
         }
     }
 

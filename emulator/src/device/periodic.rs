@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use usbwright_protocol::TransferType;
+use usbwright_protocol::{Now, TransferType};
 
 use super::{
     EmulatedDevice, bits,
@@ -56,7 +56,7 @@ impl EmulatedDevice {
     }
 
     /// Lets periodic endpoints do what they would have done before `now`, had they been asked in time.
-    pub(super) fn catch_up(&mut self, now: Instant) {
+    pub(super) fn catch_up(&mut self, now: Now) {
         if self.running != 0 {
             self.guarded(now, Self::run_periodic);
         }
@@ -65,14 +65,14 @@ impl EmulatedDevice {
     /// Runs what has been due on periodic endpoints, in the order of time. The firmware, and other endpoints for which
     /// something happens by it, see the time at which it was due.
     pub(super) fn run_periodic(&mut self) {
-        let now = self.world.now;
+        let now = self.world.now();
         while let Some((due, index)) = self.next_periodic().filter(|(due, _)| *due <= now) {
-            self.world.now = due;
+            self.world.turn_to(due);
             if self.run_first(index) {
                 self.pump();
             }
         }
-        self.world.now = now;
+        self.world.turn_to(now);
     }
 
     /// Runs the first transfer of a periodic endpoint, whose time has come, and tells whether anything moved.

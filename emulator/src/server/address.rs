@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::sockopt;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -178,9 +179,10 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 /// Asks for larger socket buffers, for a socket that stays on this machine; a system that grants less is slower and no
 /// worse.
 pub fn widen<S: std::os::fd::AsFd>(socket: &S) {
-    let socket = SockRef::from(socket);
-    let _ = socket.set_send_buffer_size(UNIX_BUFFER);
-    let _ = socket.set_recv_buffer_size(UNIX_BUFFER);
+    // Who may administer the network may go over the system's limit.
+    if sockopt::set_socket_send_buffer_size_force(socket, UNIX_BUFFER).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(socket, UNIX_BUFFER);
+    }
 }
 
 /// A client's connection.

@@ -53,7 +53,7 @@ impl Exchange {
         now: Instant,
     ) -> Result<(), SessionError> {
         self.input.extend_from_slice(bytes);
-        let _: Need = self.session.run(&mut self.input, port, now)?;
+        let _: Need = self.session.run(&mut self.input, port, now.into())?;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use rustix::{
     net::{SendAncillaryBuffer, SendFlags, sendmsg, sockopt},
 };
 use tracing::debug;
+use usbwright_protocol::Now;
 
 use super::{
     Limits, SessionError,
@@ -113,14 +114,14 @@ impl<'a> Link<'a> {
 
     fn run(&mut self) -> Result<Infallible, Ended> {
         loop {
-            let now = Instant::now();
-            if self.bell.take() || self.deadline().is_some_and(|time| time <= now) {
-                self.session.poll(self.lease.port(), now);
+            let due = |deadline| deadline <= Instant::now();
+            if self.bell.take() || self.deadline().is_some_and(due) {
+                self.session.poll(self.lease.port(), Instant::now());
             }
             self.session.out.early = self.linger.pays();
             let need = self
                 .session
-                .run(self.intake.bytes(), self.lease.port(), now)?;
+                .run(self.intake.bytes(), self.lease.port(), Now::SYSTEM)?;
             let written = self.write()?;
             if !self.lease.port().is_connected() {
                 // It went while it ran a command, after which there may be nothing to wake up for.
@@ -191,13 +192,15 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// Writes what waits, and tells whether all of it is written.
+    /// Writes what waits, and tells whether all of it is written. Where only the socket matters, it waits for that.
     fn write(&mut self) -> Result<bool, Ended> {
+        let alone = self.is_alone();
         while !self.session.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = self.session.out.gather(&mut slices);
             let mut ancillary = SendAncillaryBuffer::default();
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let mut flags = SendFlags::NOSIGNAL;
+            flags.set(SendFlags::DONTWAIT, !alone);
             match sendmsg(self.socket, &slices[..count], &mut ancillary, flags) {
                 Ok(written) => self.session.out.advance(written),
                 Err(Errno::AGAIN) => return Ok(false),

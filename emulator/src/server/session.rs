@@ -11,8 +11,8 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tracing::{debug, trace};
 use usbwright_protocol::{
-    Completion, Direction, EndpointAddress, IsoPacket, Port, Setup, Status, Transfer, TransferId,
-    TransferKind, TransferType,
+    Completion, Direction, EndpointAddress, IsoPacket, Now, Port, Setup, Status, Transfer,
+    TransferId, TransferKind, TransferType,
     usbip::{
         errno::{ECONNRESET, ENOMEM, EPROTO},
         urb::{
@@ -143,7 +143,7 @@ impl Session {
         &mut self,
         input: &mut BytesMut,
         port: &mut dyn Port,
-        now: Instant,
+        now: Now,
     ) -> Result<Need, SessionError> {
         loop {
             if self.out.is_full() {
@@ -155,7 +155,7 @@ impl Session {
             match Command::decode(header)? {
                 Command::Unlink { sequence, target } => {
                     input.advance(HEADER_SIZE);
-                    self.unlink(sequence, target, port, now);
+                    self.unlink(sequence, target, port, now.instant());
                 }
                 Command::Submit(submit) => {
                     let body = self.measure(&submit, port)?;
@@ -258,7 +258,7 @@ impl Session {
         body: &Body,
         input: &mut BytesMut,
         port: &mut dyn Port,
-        now: Instant,
+        now: Now,
     ) -> Result<(), SessionError> {
         let sequence = submit.sequence;
         if self.pending.contains_key(&sequence) {
@@ -290,7 +290,7 @@ impl Session {
                     kind,
                 };
                 if is_port_reset(submit) {
-                    port.reset(now);
+                    port.reset(now.instant());
                     self.collect(port, None);
                     self.reply(
                         sequence,

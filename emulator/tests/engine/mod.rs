@@ -245,7 +245,7 @@ impl Host {
         self.outstanding.insert(id, submitted);
         self.queues.entry(endpoint).or_default().push_back(id);
         self.device
-            .submit(Transfer { id, endpoint, kind }, self.now);
+            .submit(Transfer { id, endpoint, kind }, self.now.into());
         self.collect(Done::Submitted(id));
     }
 

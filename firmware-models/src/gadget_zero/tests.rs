@@ -39,7 +39,7 @@ impl Host {
         self.next += 1;
         let id = TransferId(self.next);
         let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now);
+        self.device.submit(transfer, self.now.into());
         id
     }
 

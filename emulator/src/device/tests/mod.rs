@@ -201,7 +201,7 @@ impl Bench {
         self.next += 1;
         let id = TransferId(self.next);
         let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now);
+        self.device.submit(transfer, self.now.into());
         id
     }
 
