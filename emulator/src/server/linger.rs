@@ -12,6 +12,9 @@ const LONGEST: Duration = Duration::from_micros(20);
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
+/// The processor's pauses between two looks, some hundreds of ns in all.
+const PAUSES: u32 = 16;
+
 /// Links of this process that are looking.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
@@ -25,6 +28,8 @@ pub(super) struct Linger {
     pause: u32,
     /// How many of them are left.
     left: u32,
+    /// Whether the last look found something.
+    pays: bool,
 }
 
 impl Default for Linger {
@@ -34,14 +39,15 @@ impl Default for Linger {
             most: processors - 1,
             pause: 0,
             left: 0,
+            pays: false,
         }
     }
 }
 
 impl Linger {
-    /// Whether it has paid the last time.
+    /// Whether looking finds something: the client works while this link does.
     pub(super) fn pays(&self) -> bool {
-        self.pause == 0 && self.most > 0
+        self.pays
     }
 
     /// Calls `look` again and again until it finds something, where that is likely and for as long as it is. Tells whether
@@ -58,11 +64,15 @@ impl Linger {
         loop {
             if look()? {
                 self.pause = 0;
+                self.pays = true;
                 return Ok(true);
             }
+            // Each look takes the socket's locks.
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
             if Instant::now() >= until {
                 self.pause = (self.pause * 2 + 1).min(PAUSE);
                 self.left = self.pause;
+                self.pays = false;
                 return Ok(false);
             }
         }

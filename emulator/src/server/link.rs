@@ -144,11 +144,8 @@ impl<'a> Link<'a> {
         if !self.drained && self.receive(size, Wait::Never)? {
             return Ok(());
         }
-        let mut linger = self.linger;
-        let found =
-            linger.look(|| Ok::<_, Ended>(self.receive(size, Wait::Never)? || self.bell.is_rung()));
-        self.linger = linger;
-        if found? {
+        // The rest of a command is on its way: looking for it would only be in the client's way.
+        if self.intake.bytes().is_empty() && self.look(size)? {
             return Ok(());
         }
         if self.is_alone() {
@@ -157,6 +154,14 @@ impl<'a> Link<'a> {
         self.wait(PollFlags::IN)?;
         self.drained = false;
         Ok(())
+    }
+
+    /// Looks for something to do for a while, where that is likely to pay.
+    fn look(&mut self, size: usize) -> Result<bool, Ended> {
+        let mut linger = self.linger;
+        let found = linger.look(|| Ok(self.receive(size, Wait::Never)? || self.bell.is_rung()));
+        self.linger = linger;
+        found
     }
 
     /// Whether nothing but the socket gives this link something to do.

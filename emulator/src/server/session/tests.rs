@@ -82,7 +82,9 @@ impl Bench {
     fn try_send(&mut self, command: Command, body: &[u8]) -> Result<Need, SessionError> {
         let mut input = BytesMut::from(&command.encode()[..]);
         input.extend_from_slice(body);
-        let need = self.session.run(&mut input, &mut self.device, self.now.into())?;
+        let need = self
+            .session
+            .run(&mut input, &mut self.device, self.now.into())?;
         assert!(input.is_empty(), "a whole command is run");
         Ok(need)
     }
