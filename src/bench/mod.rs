@@ -17,7 +17,7 @@ pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
 pub use client::{Client, ClientError};
 pub use pairs::{Comparison, compare};
 pub use results::{
-    Figures, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row,
+    Figures, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row, Section,
 };
 pub use sample::{Quantiles, Sample, median};
 pub use server::{Device, DeviceError, ServerError, Started, Subject};

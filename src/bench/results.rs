@@ -17,11 +17,13 @@ pub struct Results {
     pub machine: Machine,
     /// How it was run.
     pub method: Method,
-    /// A row for each cell and transport.
+    /// A row for each section, transport and cell.
     pub rows: Vec<Row>,
     /// What was measured through a kernel, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelResults>,
+    /// Why there are no more rows, where the run ended before its time.
+    pub error: Option<String>,
 }
 
 /// The machine of a run.
@@ -81,9 +83,27 @@ pub struct Method {
     pub seconds: f64,
 }
 
+/// What a row is there to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Section {
+    /// Throughput and latency, by size and depth.
+    Grid,
+    /// Latency where the server has gone to sleep before each transfer.
+    Asleep,
+    /// What it costs that the device makes and checks a pattern.
+    Checking,
+}
+
 /// One cell's figures: medians over its runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
+    /// What the row is there to show.
+    pub section: Section,
+    /// The device that was measured.
+    pub device: String,
+    /// The one that it was compared with.
+    pub against: Option<String>,
     /// What carried the messages: `tcp`, `unix`.
     pub transport: String,
     /// `in` or `out`.
@@ -92,8 +112,6 @@ pub struct Row {
     pub size: u32,
     /// Transfers in flight.
     pub depth: u32,
-    /// Whether the client waited after each transfer until the server slept.
-    pub asleep: bool,
     /// The server that was measured.
     pub ours: Figures,
     /// The one that it was compared with.
@@ -142,19 +160,24 @@ impl Figures {
 }
 
 impl Row {
-    /// A cell's figures, of at least one run.
-    pub fn new(transport: &str, comparison: &Comparison) -> Option<Self> {
-        let Cell {
-            size, depth, pause, ..
-        } = comparison.cell;
+    /// A cell's figures, of at least one run, on the devices of these names.
+    pub fn new(
+        section: Section,
+        transport: &str,
+        names: (&str, Option<&str>),
+        comparison: &Comparison,
+    ) -> Option<Self> {
+        let Cell { size, depth, .. } = comparison.cell;
         let theirs = Figures::of(&comparison.theirs);
         let compared = theirs.is_some();
         Some(Self {
+            section,
+            device: names.0.into(),
+            against: names.1.map(str::to_owned),
             transport: transport.into(),
             direction: comparison.cell.direction_name(),
             size,
             depth,
-            asleep: !pause.is_zero(),
             ours: Figures::of(&comparison.ours)?,
             theirs,
             throughput_ratio: compared.then(|| comparison.throughput_ratio()),

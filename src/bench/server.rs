@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fmt, fs,
     io::{self, BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     str::FromStr,
     time::Duration,
@@ -18,6 +18,7 @@ use super::{
     sample::Sample,
 };
 use crate::{
+    lab::START_BOUND,
     protocol::{
         Direction, Speed, TransferType,
         descriptor::{ConfigurationDescriptor, ParseError, kind},
@@ -205,16 +206,20 @@ pub struct Started {
 }
 
 impl Started {
-    /// Starts `program` with `arguments` and what has it listen at a TCP port of its choice and a UNIX socket. It has to tell
-    /// both in lines that begin with `listening at`, and then `ready`, as `usbwright serve` does.
+    /// Starts `program`, which is usbwright's own, with `arguments` and what has it listen at a TCP port of its choice and a
+    /// UNIX socket. It has to tell both in lines that begin with `listening at`, and then `ready`, as `usbwright serve` does.
+    /// It ends with the thread that calls this, whatever that ends of.
     ///
     /// # Errors
     /// Where it can't be started, or ends before it is ready.
-    pub fn new(program: &PathBuf, arguments: &[OsString]) -> Result<Self, ServerError> {
+    pub fn new(program: &Path, arguments: &[OsString]) -> Result<Self, ServerError> {
         let start = || {
             let directory = tempfile::tempdir()?;
             let socket = directory.path().join("server.sock");
             let child = Command::new(program)
+                .arg(START_BOUND)
+                .arg(std::process::id().to_string())
+                .arg(program)
                 .args(arguments)
                 .args(["--listen", "127.0.0.1:0", "--listen"])
                 .arg(format!("unix:{}", socket.display()))
