@@ -9,6 +9,7 @@ mod client;
 pub mod floor;
 pub mod kernel;
 mod pairs;
+mod report;
 mod results;
 mod sample;
 mod server;
@@ -16,6 +17,7 @@ mod server;
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
 pub use client::{Client, ClientError};
 pub use pairs::{Comparison, compare};
+pub use report::{page, write as write_report};
 pub use results::{
     Figures, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row, Section,
 };

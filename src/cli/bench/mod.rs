@@ -7,7 +7,9 @@ mod stop;
 mod table;
 
 use std::{
+    fs,
     io::{Write, stdout},
+    path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
     time::Duration,
@@ -19,6 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
         Device, DeviceError, Machine, Method, Results, Row, Section, Subject, compare, parse_size,
+        write_report,
     },
     models::Spec,
     protocol::Direction,
@@ -100,6 +103,9 @@ struct RunArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write a page with plots (index.html) and the figures (results.json) into a folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     kernel: kernel::Options,
 }
@@ -167,6 +173,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Measures, and tells what was found; if something goes wrong, what was found until then.
 fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &arguments.report {
+        fs::create_dir_all(folder).with_context(|| unwritten(folder))?;
+    }
     let stop = Stop::watch()?;
     let plan = Plan::new(arguments)?;
     let mut results = Results {
@@ -233,11 +242,18 @@ fn progress(runs: u64) -> ProgressBar {
 }
 
 fn tell(arguments: &RunArguments, results: &Results) -> anyhow::Result<()> {
+    if let Some(folder) = &arguments.report {
+        write_report(results, folder).with_context(|| unwritten(folder))?;
+    }
     if arguments.json {
         writeln!(stdout(), "{}", serde_json::to_string_pretty(results)?)?;
         return Ok(());
     }
     table::print(results)
+}
+
+fn unwritten(folder: &Path) -> String {
+    format!("can't write a report into {}", folder.display())
 }
 
 impl RunArguments {
