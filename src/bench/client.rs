@@ -78,7 +78,7 @@ impl From<rustix::io::Errno> for ClientError {
 }
 
 /// The endpoints that a cell uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Endpoints {
     /// The number of the source.
     pub(super) input: u8,
@@ -91,7 +91,7 @@ pub(super) struct Endpoints {
 pub struct Client {
     socket: OwnedFd,
     device_id: u32,
-    endpoints: Endpoints,
+    pub(super) endpoints: Endpoints,
     sequence: u32,
     /// Transfers in flight, the oldest first, with when they were submitted.
     flying: VecDeque<(u32, Instant)>,
@@ -101,14 +101,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Takes an imported device's socket over.
-    pub(super) fn new(socket: OwnedFd, device_id: u32, endpoints: Endpoints) -> io::Result<Self> {
+    /// Takes an imported device's socket over. Which endpoints are used is to be said before a run.
+    pub(super) fn new(socket: OwnedFd, device_id: u32) -> io::Result<Self> {
         let timeout = Some(TIMEOUT);
         socket2::SockRef::from(&socket).set_read_timeout(timeout)?;
         Ok(Self {
             socket,
             device_id,
-            endpoints,
+            endpoints: Endpoints::default(),
             sequence: 0,
             flying: VecDeque::new(),
             headers: Vec::new(),
@@ -206,9 +206,19 @@ impl Client {
     /// # Errors
     /// Where the server breaks off, or a transfer fails.
     pub fn run(&mut self, cell: &Cell, duration: Duration) -> Result<Sample, ClientError> {
+        self.observe(cell, duration, None)
+    }
+
+    /// Runs a cell. With a period, the sample's latencies are how far the time between two completions is from it.
+    pub(super) fn observe(
+        &mut self,
+        cell: &Cell,
+        duration: Duration,
+        period: Option<Duration>,
+    ) -> Result<Sample, ClientError> {
         self.prepare(cell)?;
         let cpu = thread_cpu();
-        let mut run = Run::new(duration);
+        let mut run = Run::new(duration, period);
         self.submit(cell, cell.depth as usize)?;
         let mut parser = Parser {
             header: [0; HEADER_SIZE],
@@ -304,11 +314,13 @@ struct Run {
     paused: Duration,
     transfers: u64,
     bytes: u64,
+    period: Option<Duration>,
+    last: Option<Instant>,
     latency: Histogram<u64>,
 }
 
 impl Run {
-    fn new(duration: Duration) -> Self {
+    fn new(duration: Duration, period: Option<Duration>) -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -317,15 +329,23 @@ impl Run {
             paused: Duration::ZERO,
             transfers: 0,
             bytes: 0,
+            period,
+            last: None,
             latency: Histogram::new_with_bounds(1, LONGEST, PRECISION)
                 .expect("bounds and a precision that there are"),
         }
     }
 
     fn ended(&mut self, submitted: Instant, bytes: u32) {
-        let latency = self.now.saturating_duration_since(submitted);
-        self.latency
-            .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        let last = self.last.replace(self.now);
+        let observed = match self.period {
+            None => Some(self.now.saturating_duration_since(submitted)),
+            Some(period) => last.map(|last| (self.now - last).abs_diff(period)),
+        };
+        if let Some(observed) = observed {
+            let nanoseconds = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
+            self.latency.saturating_record(nanoseconds);
+        }
         self.transfers += 1;
         self.bytes += u64::from(bytes);
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cell::Cell,
+    pacing::Pacing,
     pairs::Comparison,
     sample::{Sample, median},
 };
@@ -19,6 +20,8 @@ pub struct Results {
     pub method: Method,
     /// A row for each section, transport and cell.
     pub rows: Vec<Row>,
+    /// How interrupt endpoints keep their period.
+    pub interrupts: Vec<InterruptRow>,
     /// What was measured through a kernel, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelResults>,
@@ -144,7 +147,6 @@ pub struct Figures {
 impl Figures {
     fn of(samples: &[Sample]) -> Option<Self> {
         let of = |figure: &dyn Fn(&Sample) -> f64| median(samples.iter().map(figure));
-        let us = |duration: Duration| duration.as_secs_f64() * 1e6;
         let server_cpu = samples.iter().all(|it| it.server_cpu.is_some());
         (!samples.is_empty()).then(|| Self {
             mb_per_s: of(&Sample::throughput) / 1e6,
@@ -184,6 +186,47 @@ impl Row {
             latency_ratio: compared.then(|| comparison.latency_ratio()),
         })
     }
+}
+
+/// How an interrupt endpoint keeps its period.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterruptRow {
+    /// What carried the messages: `tcp`, `unix`.
+    pub transport: String,
+    /// The device that was measured.
+    pub device: String,
+    /// The endpoint's period, in µs.
+    pub period_us: f64,
+    /// Transfers in flight.
+    pub depth: u32,
+    /// Completions per second.
+    pub per_s: f64,
+    /// How far the time between two completions is from the period, either way: what half of them stay under, in µs.
+    pub jitter_p50_us: f64,
+    /// That 99 of 100 do.
+    pub jitter_p99_us: f64,
+    /// That 999 of 1000 do.
+    pub jitter_p999_us: f64,
+}
+
+impl InterruptRow {
+    /// What was seen of a device of this name.
+    pub fn new(transport: &str, device: &str, pacing: &Pacing) -> Self {
+        Self {
+            transport: transport.into(),
+            device: device.into(),
+            period_us: us(pacing.period),
+            depth: pacing.depth,
+            per_s: pacing.per_s,
+            jitter_p50_us: us(pacing.jitter.p50),
+            jitter_p99_us: us(pacing.jitter.p99),
+            jitter_p999_us: us(pacing.jitter.p999),
+        }
+    }
+}
+
+fn us(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
 }
 
 /// What was measured through a kernel: its `usbtest` driver drives the devices.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::bench::{Figures, Row, Section, size_text};
+use crate::bench::{Figures, InterruptRow, Row, Section, size_text};
 
 /// All figures of rows of one section.
 pub(super) fn table(rows: &[&Row]) -> Markup {
@@ -86,6 +86,32 @@ fn figures(figures: &Figures, with_rate: bool) -> Markup {
         @if with_rate { td { (number(figures.transfers_per_s)) } }
         td { (number(figures.p50_us)) } td { (number(figures.p99_us)) } td { (number(figures.p999_us)) }
         td { (number(figures.client_cpu_s_per_gb)) } td { (server.map_or("–".into(), number)) }
+    }
+}
+
+/// How interrupt endpoints keep their period.
+pub(super) fn interrupts(rows: &[InterruptRow]) -> Markup {
+    html! {
+        div.scroll {
+            table.numbers {
+                thead {
+                    tr { th colspan="4" {} th.group colspan="3" { "jitter" } }
+                    tr {
+                        th {} th { "device" } th { "period µs" } th { "completions/s" }
+                        th.first { "p50 µs" } th { "p99 µs" } th { "p99.9 µs" }
+                    }
+                }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            th { (row.transport.to_uppercase()) } th { (row.device) }
+                            td { (number(row.period_us)) } td { (number(row.per_s)) }
+                            td.first { (number(row.jitter_p50_us)) } td { (number(row.jitter_p99_us)) } td { (number(row.jitter_p999_us)) }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use self::{
 };
 use super::{
     cell::size_text,
-    results::{Results, Row, Section},
+    results::{InterruptRow, Results, Row, Section},
     sample::median,
 };
 
@@ -58,6 +58,7 @@ pub fn page(results: &Results) -> String {
                     @for rows in grid.chunk_by(|one, next| same_way(one, next)) { (way(rows)) }
                     @if !asleep.is_empty() { (asleep_section(&asleep)) }
                     @if !checking.is_empty() { (checking_section(&checking)) }
+                    @if !results.interrupts.is_empty() { (interrupt_section(&results.interrupts)) }
                     (method(results))
                 }
             }
@@ -180,6 +181,19 @@ fn checking_section(rows: &[&Row]) -> Markup {
                 code { "pattern=0" } " is zeros, " code { "pattern=1" } " counts to 62 again and again."
             }
             (figures::table(rows))
+        }
+    }
+}
+
+fn interrupt_section(rows: &[InterruptRow]) -> Markup {
+    html! {
+        section {
+            h2 { "Interrupt endpoints" }
+            p {
+                "An interrupt endpoint ends one transfer in each of its periods; " (rows[0].depth) " are in flight. "
+                "Jitter is how far the time between two completions, as the client reads them, is from the period, either way."
+            }
+            (figures::interrupts(rows))
         }
     }
 }

@@ -93,6 +93,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             seconds: plan.duration.as_secs_f64(),
         },
         rows: Vec::new(),
+        interrupts: Vec::new(),
         kernel: Some(collected.results),
         error: None,
     };

@@ -20,8 +20,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
-        Device, DeviceError, Machine, Method, Results, Row, Section, Subject, compare, parse_size,
-        write_report,
+        Device, DeviceError, InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare,
+        parse_size, write_report,
     },
     models::Spec,
     protocol::Direction,
@@ -31,6 +31,9 @@ use self::{
     plan::{Plan, Series, Side},
     stop::Stop,
 };
+
+/// Transfers in flight at an interrupt endpoint.
+const INTERRUPTS_IN_FLIGHT: u32 = 16;
 
 /// Measure bulk I/O: throughput, latency and CPU time, by direction, transfer size and transfers in flight.
 ///
@@ -126,7 +129,7 @@ enum DirectionArg {
     Out,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum, PartialEq, Eq)]
 enum SectionArg {
     /// Throughput and latency, by size and depth
     Grid,
@@ -134,6 +137,8 @@ enum SectionArg {
     Asleep,
     /// What it costs that a device makes and checks a pattern
     Checking,
+    /// How interrupt endpoints of 1 kHz and 8 kHz keep their period
+    Interrupt,
 }
 
 #[derive(Clone, Debug)]
@@ -182,23 +187,44 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         machine: Machine::here(),
         method: arguments.method(),
         rows: Vec::new(),
+        interrupts: Vec::new(),
         kernel: None,
         error: None,
     };
     let bar = progress(plan.runs(arguments.pairs));
-    let mut series = plan.series.iter();
-    let outcome = series.try_for_each(|series| {
-        let rows = &mut results.rows;
-        measure_series(series, arguments, &stop, &bar, rows)
-    });
+    let outcome = measure_all(&plan, arguments, &stop, &bar, &mut results);
     let outcome = stop.or(outcome);
     bar.finish_and_clear();
-    if results.rows.is_empty() && outcome.is_err() {
+    if results.rows.is_empty() && results.interrupts.is_empty() && outcome.is_err() {
         return outcome.map(|()| ExitCode::SUCCESS);
     }
     results.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
     tell(arguments, &results)?;
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+fn measure_all(
+    plan: &Plan,
+    arguments: &RunArguments,
+    stop: &Stop,
+    bar: &ProgressBar,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    for series in &plan.series {
+        measure_series(series, arguments, stop, bar, &mut results.rows)?;
+    }
+    for (transport, side) in &plan.interrupts {
+        let transport = transport.name();
+        bar.set_message(format!("{transport} {}", side.name));
+        let duration = Duration::from_secs_f64(arguments.seconds) * arguments.pairs;
+        let pacing = Pacing::measure(&side.device, INTERRUPTS_IN_FLIGHT, duration)
+            .with_context(|| format!("{transport} {}", side.name))?;
+        let row = InterruptRow::new(transport, &side.name, &pacing);
+        results.interrupts.push(row);
+        bar.inc(arguments.pairs.into());
+        stop.check()?;
+    }
+    Ok(())
 }
 
 fn measure_series(
@@ -294,16 +320,6 @@ impl From<DirectionArg> for Direction {
         match direction {
             DirectionArg::In => Self::In,
             DirectionArg::Out => Self::Out,
-        }
-    }
-}
-
-impl From<SectionArg> for Section {
-    fn from(section: SectionArg) -> Self {
-        match section {
-            SectionArg::Grid => Self::Grid,
-            SectionArg::Asleep => Self::Asleep,
-            SectionArg::Checking => Self::Checking,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What is measured, and on which servers.
 
-use std::{env, ffi::OsString, path::Path, time::Duration};
+use std::{env, ffi::OsString, ops::Range, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
+use clap::ValueEnum as _;
 use usbwright::bench::{Cell, Device, Grid, Section, Started};
 
-use super::{Against, RunArguments, Transport};
+use super::{Against, RunArguments, SectionArg, Transport};
 
 /// What a paused client waits between transfers: a server that polls for up to 1 ms has gone to sleep by then.
 const PAUSE: Duration = Duration::from_millis(3);
@@ -13,16 +14,24 @@ const PAUSE: Duration = Duration::from_millis(3);
 const ASLEEP: [u32; 2] = [512, 4 << 10];
 /// Bytes in a transfer, and transfers in flight, where the cost of checking is measured.
 const CHECKING: (u32, u32) = (64 << 10, 16);
-/// The devices whose source and sink differ in what they do with the data, the one that does nothing last.
-const PATTERNS: [&str; 3] = [
+/// Further devices that are measured: those that make and check a pattern, the one that they are compared with, and those
+/// with an interrupt endpoint of 1 kHz and of 8 kHz.
+const FURTHER: [&str; 5] = [
     "gadget-zero,pattern=0",
     "gadget-zero,pattern=1",
     "gadget-zero,pattern=2",
+    "gadget-zero,speed=full,int_interval=1",
+    "gadget-zero,speed=high,int_interval=1",
 ];
+const CHECKED: Range<usize> = 0..2;
+const UNCHECKED: usize = 2;
+const INTERRUPTS: Range<usize> = 3..5;
 
 /// All that is measured. The servers that were started for it end with it.
 pub(super) struct Plan {
     pub(super) series: Vec<Series>,
+    /// The devices whose interrupt endpoint is watched.
+    pub(super) interrupts: Vec<(Transport, Side)>,
     _started: Vec<Started>,
 }
 
@@ -50,31 +59,41 @@ impl Plan {
         let ours = Server::ours(arguments)?;
         let theirs = arguments.against.as_ref().map(Server::against);
         let theirs = theirs.transpose()?;
-        let patterns = sections.contains(&Section::Checking).then(Server::patterns);
-        let patterns = patterns.transpose()?;
+        let own = [SectionArg::Checking, SectionArg::Interrupt];
+        let further = sections.iter().any(|it| own.contains(it));
+        let further = further.then(Server::further).transpose()?;
         let mut series = Vec::new();
+        let mut interrupts = Vec::new();
         for transport in transports {
-            for section in &sections {
-                let compared = |cells| Series {
-                    section: *section,
+            for what in &sections {
+                let compared = |section, cells| Series {
+                    section,
                     transport,
                     ours: ours.side(0, transport),
                     theirs: theirs.as_ref().map(|theirs| theirs.side(0, transport)),
                     cells,
                 };
-                match (section, &patterns) {
-                    (Section::Grid, _) => series.push(compared(grid(arguments))),
-                    (Section::Asleep, _) => series.push(compared(asleep(arguments))),
-                    (Section::Checking, Some(patterns)) => series.extend(
-                        (0..2).map(|pattern| checking(arguments, patterns, pattern, transport)),
-                    ),
-                    (Section::Checking, None) => {}
+                match (what, &further) {
+                    (SectionArg::Grid, _) => {
+                        series.push(compared(Section::Grid, grid(arguments)));
+                    }
+                    (SectionArg::Asleep, _) => {
+                        series.push(compared(Section::Asleep, asleep(arguments)));
+                    }
+                    (SectionArg::Checking, Some(further)) => {
+                        let of = |it| checking(arguments, further, it, transport);
+                        series.extend(CHECKED.map(of));
+                    }
+                    (SectionArg::Interrupt, Some(further)) => interrupts
+                        .extend(INTERRUPTS.map(|it| (transport, further.side(it, transport)))),
+                    (SectionArg::Checking | SectionArg::Interrupt, None) => {}
                 }
             }
         }
-        let servers = [Some(ours), theirs, patterns].into_iter().flatten();
+        let servers = [Some(ours), theirs, further].into_iter().flatten();
         Ok(Self {
             series,
+            interrupts,
             _started: servers.filter_map(Server::into_started).collect(),
         })
     }
@@ -83,7 +102,7 @@ impl Plan {
     pub(super) fn runs(&self, pairs: u32) -> u64 {
         let of = |series: &Series| series.cells.len() * (1 + usize::from(series.theirs.is_some()));
         let runs: usize = self.series.iter().map(of).sum();
-        runs as u64 * u64::from(pairs)
+        (runs + self.interrupts.len()) as u64 * u64::from(pairs)
     }
 }
 
@@ -114,19 +133,20 @@ fn transports(arguments: &RunArguments) -> anyhow::Result<Vec<Transport>> {
 }
 
 /// What is measured: all that can be, and only the grid where the user has said what of it.
-fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<Section>> {
-    let asked: Vec<Section> = arguments.section.iter().map(|it| (*it).into()).collect();
+fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<SectionArg>> {
+    let asked = &arguments.section;
     let narrowed = !arguments.size.is_empty() || !arguments.depth.is_empty();
     let foreign = arguments.device.is_some();
+    let own = |it: &SectionArg| matches!(it, SectionArg::Checking | SectionArg::Interrupt);
     ensure!(
-        !foreign || !asked.contains(&Section::Checking),
-        "what checking costs is measured on devices of usbwright's own: leave out DEVICE or `--section checking`"
+        !foreign || !asked.iter().any(own),
+        "checking and interrupt endpoints are measured on devices of usbwright's own: leave out DEVICE or that --section"
     );
     Ok(match (asked.is_empty(), narrowed, foreign) {
-        (false, ..) => asked,
-        (_, true, _) => vec![Section::Grid],
-        (_, _, true) => vec![Section::Grid, Section::Asleep],
-        _ => vec![Section::Grid, Section::Asleep, Section::Checking],
+        (false, ..) => asked.clone(),
+        (_, true, _) => vec![SectionArg::Grid],
+        (_, _, true) => vec![SectionArg::Grid, SectionArg::Asleep],
+        _ => SectionArg::value_variants().to_vec(),
     })
 }
 
@@ -160,11 +180,11 @@ fn asleep(arguments: &RunArguments) -> Vec<Cell> {
     grid.cells().map(asleep).collect()
 }
 
-/// One of the patterns that are checked, against none.
+/// A device that checks, against one that does not.
 fn checking(
     arguments: &RunArguments,
-    patterns: &Server,
-    pattern: usize,
+    further: &Server,
+    checked: usize,
     transport: Transport,
 ) -> Series {
     let (size, depth) = CHECKING;
@@ -176,8 +196,8 @@ fn checking(
     Series {
         section: Section::Checking,
         transport,
-        ours: patterns.side(pattern, transport),
-        theirs: Some(patterns.side(PATTERNS.len() - 1, transport)),
+        ours: further.side(checked, transport),
+        theirs: Some(further.side(UNCHECKED, transport)),
         cells: grid.cells().collect(),
     }
 }
@@ -216,11 +236,10 @@ impl Server {
         }
     }
 
-    /// A server with a device of each pattern.
-    fn patterns() -> anyhow::Result<Self> {
-        let devices = PATTERNS.iter().zip(1..);
+    fn further() -> anyhow::Result<Self> {
+        let devices = FURTHER.iter().zip(1..);
         let devices = devices.map(|(name, number)| ((*name).to_owned(), format!("1-{number}")));
-        Self::start(&[&["serve"], &PATTERNS[..]].concat(), devices.collect())
+        Self::start(&[&["serve"], &FURTHER[..]].concat(), devices.collect())
     }
 
     fn side(&self, number: usize, transport: Transport) -> Side {

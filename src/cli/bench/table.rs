@@ -3,7 +3,9 @@
 use std::io::{Write, stdout};
 
 use comfy_table::{CellAlignment, Table, presets};
-use usbwright::bench::{Figures, KernelResults, KernelRow, Results, Row, Section, size_text};
+use usbwright::bench::{
+    Figures, InterruptRow, KernelResults, KernelRow, Results, Row, Section, size_text,
+};
 
 /// Prints the results.
 pub(super) fn print(results: &Results) -> anyhow::Result<()> {
@@ -15,15 +17,24 @@ fn text(results: &Results) -> String {
     let mut text = introduction(results);
     for rows in results.rows.chunk_by(|one, next| title(one) == title(next)) {
         text += &format!("\n{}\n", title(&rows[0]));
-        for line in table(rows).lines() {
-            text += line.trim_end();
-            text.push('\n');
-        }
+        push(&mut text, &table(rows));
+    }
+    if !results.interrupts.is_empty() {
+        let depth = results.interrupts[0].depth;
+        text += &format!("\nInterrupt endpoints, {depth} transfers in flight\n");
+        push(&mut text, &interrupts(&results.interrupts));
     }
     if let Some(kernel) = &results.kernel {
         text += &kernel_text(kernel);
     }
     text
+}
+
+fn push(text: &mut String, table: &Table) {
+    for line in table.lines() {
+        *text += line.trim_end();
+        text.push('\n');
+    }
 }
 
 fn introduction(results: &Results) -> String {
@@ -104,12 +115,44 @@ fn table(rows: &[Row]) -> Table {
     let columns = header.len();
     table.set_header(header);
     table.add_rows(rows.iter().map(cells));
+    align(&mut table, columns);
+    table
+}
+
+fn interrupts(rows: &[InterruptRow]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let header = [
+        "",
+        "device",
+        "period\nµs",
+        "per s",
+        "jitter p50\nµs",
+        "p99\nµs",
+        "p99.9\nµs",
+    ];
+    table.set_header(header);
+    table.add_rows(rows.iter().map(|row| {
+        [
+            row.transport.clone(),
+            row.device.replace("gadget-zero,", ""),
+            format!("{}", row.period_us),
+            format!("{:.1}", row.per_s),
+            format!("{:.1}", row.jitter_p50_us),
+            format!("{:.1}", row.jitter_p99_us),
+            format!("{:.1}", row.jitter_p999_us),
+        ]
+    }));
+    align(&mut table, header.len());
+    table
+}
+
+fn align(table: &mut Table, columns: usize) {
     for column in 0..columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
 }
 
 fn cells(row: &Row) -> Vec<String> {
@@ -142,10 +185,7 @@ fn server_cpu(figures: &Figures) -> String {
 
 fn kernel_text(kernel: &KernelResults) -> String {
     let mut text = format!("\nThrough {}\n", kernel.kernel);
-    for line in kernel_table(&kernel.rows).lines() {
-        text += line.trim_end();
-        text.push('\n');
-    }
+    push(&mut text, &kernel_table(&kernel.rows));
     for lacking in &kernel.lacking {
         text += &format!("Not compared with {lacking}\n");
     }
