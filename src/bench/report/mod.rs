@@ -2,6 +2,7 @@
 
 mod figures;
 mod heat;
+mod kernel;
 mod plot;
 mod scale;
 
@@ -54,12 +55,15 @@ pub fn page(results: &Results) -> String {
             body {
                 (header(results))
                 main {
-                    (summary(&grid))
+                    @if !grid.is_empty() { (summary(&grid)) }
                     @for rows in grid.chunk_by(|one, next| same_way(one, next)) { (way(rows)) }
                     @if !asleep.is_empty() { (asleep_section(&asleep)) }
                     @if !checking.is_empty() { (checking_section(&checking)) }
                     @if !results.interrupts.is_empty() { (interrupt_section(&results.interrupts)) }
-                    (method(results))
+                    @match &results.kernel {
+                        Some(kernel) => { (kernel::section(kernel)) (kernel_method(results)) },
+                        None => (method(results)),
+                    }
                 }
             }
         }
@@ -223,6 +227,24 @@ fn method(results: &Results) -> Markup {
                 "CPU time is that of the client's thread, and of the server's process where bench started it."
             }
             p { "Client and server share this machine, and its processors." }
+        }
+    }
+}
+
+fn kernel_method(results: &Results) -> Markup {
+    let (pairs, seconds) = (results.method.pairs, results.method.seconds);
+    html! {
+        section.method {
+            h2 { "Method" }
+            p {
+                "Each cell was run in " (pairs) " pairs, each run for about " (seconds) " s: one device right after the other, in the same boot. "
+                "Figures are medians over the runs, and a ratio is the median of the pairs' ratios, ours to the other's. "
+                "µs is the time of a run over its transfers: at depth 1, what one takes. MB are 10⁶ bytes; sizes are of powers of two."
+            }
+            p {
+                code { "usbtest" } "'s cases 1 and 2 do one transfer at a time, 27 and 28 keep a queue. Our device and the floor are attached over USB/IP; "
+                code { "dummy_hcd" } " is the kernel's own emulated controller, with no USB/IP, and " code { "usbip-vudc" } " its USB/IP device, both with the kernel's own Gadget Zero."
+            }
         }
     }
 }
