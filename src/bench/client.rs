@@ -78,7 +78,7 @@ impl From<rustix::io::Errno> for ClientError {
 }
 
 /// The endpoints that a cell uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Endpoints {
     /// The number of the source.
     pub(super) input: u8,
@@ -91,7 +91,7 @@ pub(super) struct Endpoints {
 pub struct Client {
     socket: OwnedFd,
     device_id: u32,
-    endpoints: Endpoints,
+    pub(super) endpoints: Endpoints,
     sequence: u32,
     /// Transfers in flight, the oldest first, with when they were submitted.
     flying: VecDeque<(u32, Instant)>,
@@ -101,14 +101,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Takes an imported device's socket over.
-    pub(super) fn new(socket: OwnedFd, device_id: u32, endpoints: Endpoints) -> io::Result<Self> {
+    /// Takes an imported device's socket over. Which endpoints are used is to be said before a run.
+    pub(super) fn new(socket: OwnedFd, device_id: u32) -> io::Result<Self> {
         let timeout = Some(TIMEOUT);
         socket2::SockRef::from(&socket).set_read_timeout(timeout)?;
         Ok(Self {
             socket,
             device_id,
-            endpoints,
+            endpoints: Endpoints::default(),
             sequence: 0,
             flying: VecDeque::new(),
             headers: Vec::new(),
@@ -117,29 +117,38 @@ impl Client {
         })
     }
 
-    /// Does a control transfer, and returns what came.
+    /// Does a control transfer without OUT data, and returns what came.
     pub(super) fn control(&mut self, setup: [u8; 8]) -> Result<Vec<u8>, ClientError> {
+        let direction = match setup[0] & 0x80 {
+            0 => Direction::Out,
+            _ => Direction::In,
+        };
         let length = u16::from_le_bytes([setup[6], setup[7]]);
-        self.sequence += 1;
+        self.transfer(direction, 0, length.into(), setup)
+    }
+
+    /// Does one transfer that sends nothing, and returns what came.
+    fn transfer(
+        &mut self,
+        direction: Direction,
+        endpoint: u8,
+        length: u32,
+        setup: [u8; 8],
+    ) -> Result<Vec<u8>, ClientError> {
+        self.sequence = self.sequence.wrapping_add(1);
         let submit = Submit {
             sequence: self.sequence,
             device_id: self.device_id,
-            direction: if setup[0] & 0x80 == 0 {
-                Direction::Out
-            } else {
-                Direction::In
-            },
-            endpoint: 0,
+            direction,
+            endpoint,
             flags: 0,
-            length: length.into(),
+            length,
             packets: 0,
             interval: 0,
             setup,
         };
-        send(
-            &self.socket,
-            &mut [IoSlice::new(&Command::Submit(submit).encode())],
-        )?;
+        let command = Command::Submit(submit).encode();
+        send(&self.socket, &mut [IoSlice::new(&command)])?;
         let mut header = [0; HEADER_SIZE];
         self.receive_exactly(&mut header)?;
         let reply = match Reply::decode(&header)? {
@@ -147,24 +156,38 @@ impl Client {
             Reply::Submit(reply) => return Err(ClientError::Unasked(reply.sequence)),
             Reply::Unlink { sequence, .. } => return Err(ClientError::Unasked(sequence)),
         };
-        if reply.status != 0 || reply.actual_length > length.into() {
+        if reply.status != 0 || reply.actual_length > length {
             return Err(ClientError::Failed {
                 sequence: reply.sequence,
                 status: reply.status,
                 moved: reply.actual_length,
-                length: length.into(),
+                length,
             });
         }
-        let mut data = vec![
-            0;
-            if submit.direction == Direction::In {
-                reply.actual_length as usize
-            } else {
-                0
-            }
-        ];
+        let came = match direction {
+            Direction::In => reply.actual_length as usize,
+            Direction::Out => 0,
+        };
+        let mut data = vec![0; came];
         self.receive_exactly(&mut data)?;
         Ok(data)
+    }
+
+    /// Makes the payload of transfers to the sink. A sink that checks expects what the source sends, so it is asked.
+    fn prepare(&mut self, cell: &Cell) -> Result<(), ClientError> {
+        if cell.direction == Direction::In || self.payload.len() == cell.size as usize {
+            return Ok(());
+        }
+        self.payload = self.transfer(Direction::In, self.endpoints.input, cell.size, [0; 8])?;
+        if self.payload.len() == cell.size as usize {
+            return Ok(());
+        }
+        Err(ClientError::Failed {
+            sequence: self.sequence,
+            status: 0,
+            moved: u32::try_from(self.payload.len()).unwrap_or(u32::MAX),
+            length: cell.size,
+        })
     }
 
     fn receive_exactly(&self, mut into: &mut [u8]) -> Result<(), ClientError> {
@@ -183,9 +206,19 @@ impl Client {
     /// # Errors
     /// Where the server breaks off, or a transfer fails.
     pub fn run(&mut self, cell: &Cell, duration: Duration) -> Result<Sample, ClientError> {
-        self.payload.resize(cell.size as usize, 0);
+        self.observe(cell, duration, None)
+    }
+
+    /// Runs a cell. With a period, the sample's latencies are how far the time between two completions is from it.
+    pub(super) fn observe(
+        &mut self,
+        cell: &Cell,
+        duration: Duration,
+        period: Option<Duration>,
+    ) -> Result<Sample, ClientError> {
+        self.prepare(cell)?;
         let cpu = thread_cpu();
-        let mut run = Run::new(duration);
+        let mut run = Run::new(duration, period);
         self.submit(cell, cell.depth as usize)?;
         let mut parser = Parser {
             header: [0; HEADER_SIZE],
@@ -281,11 +314,13 @@ struct Run {
     paused: Duration,
     transfers: u64,
     bytes: u64,
+    period: Option<Duration>,
+    last: Option<Instant>,
     latency: Histogram<u64>,
 }
 
 impl Run {
-    fn new(duration: Duration) -> Self {
+    fn new(duration: Duration, period: Option<Duration>) -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -294,15 +329,23 @@ impl Run {
             paused: Duration::ZERO,
             transfers: 0,
             bytes: 0,
+            period,
+            last: None,
             latency: Histogram::new_with_bounds(1, LONGEST, PRECISION)
                 .expect("bounds and a precision that there are"),
         }
     }
 
     fn ended(&mut self, submitted: Instant, bytes: u32) {
-        let latency = self.now.saturating_duration_since(submitted);
-        self.latency
-            .saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        let last = self.last.replace(self.now);
+        let observed = match self.period {
+            None => Some(self.now.saturating_duration_since(submitted)),
+            Some(period) => last.map(|last| (self.now - last).abs_diff(period)),
+        };
+        if let Some(observed) = observed {
+            let nanoseconds = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
+            self.latency.saturating_record(nanoseconds);
+        }
         self.transfers += 1;
         self.bytes += u64::from(bytes);
     }

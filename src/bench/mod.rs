@@ -8,16 +8,21 @@ mod cell;
 mod client;
 pub mod floor;
 pub mod kernel;
+mod pacing;
 mod pairs;
+mod report;
 mod results;
 mod sample;
 mod server;
 
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
 pub use client::{Client, ClientError};
+pub use pacing::Pacing;
 pub use pairs::{Comparison, compare};
+pub use report::{page, write as write_report};
 pub use results::{
-    Figures, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row,
+    Figures, InterruptRow, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row,
+    Section,
 };
 pub use sample::{Quantiles, Sample, median};
 pub use server::{Device, DeviceError, ServerError, Started, Subject};

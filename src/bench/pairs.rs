@@ -39,18 +39,19 @@ impl Comparison {
 }
 
 /// Runs a cell `pairs` times, each run for `duration` after a short one that is not counted; where there are two servers,
-/// on both in turn, and whose turn is first changes with each pair. `progress` is called after each run.
+/// on both in turn, and whose turn is first changes with each pair. `progress` is called after each run,
+/// and may end it.
 ///
 /// # Errors
-/// Where a server breaks off, or a transfer fails.
-pub fn compare(
+/// Where a server breaks off, a transfer fails, or `progress` says so.
+pub fn compare<E: From<ClientError>>(
     ours: &mut Subject,
     mut theirs: Option<&mut Subject>,
     cell: &Cell,
     pairs: u32,
     duration: Duration,
-    mut progress: impl FnMut(),
-) -> Result<Comparison, ClientError> {
+    mut progress: impl FnMut() -> Result<(), E>,
+) -> Result<Comparison, E> {
     let mut comparison = Comparison {
         cell: *cell,
         ours: Vec::new(),
@@ -64,7 +65,7 @@ pub fn compare(
                 (_, None) => continue,
             };
             samples.push(subject.run(cell, duration)?);
-            progress();
+            progress()?;
         }
     }
     Ok(comparison)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cell::Cell,
+    pacing::Pacing,
     pairs::Comparison,
     sample::{Sample, median},
 };
@@ -17,11 +18,15 @@ pub struct Results {
     pub machine: Machine,
     /// How it was run.
     pub method: Method,
-    /// A row for each cell and transport.
+    /// A row for each section, transport and cell.
     pub rows: Vec<Row>,
+    /// How interrupt endpoints keep their period.
+    pub interrupts: Vec<InterruptRow>,
     /// What was measured through a kernel, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelResults>,
+    /// Why there are no more rows, where the run ended before its time.
+    pub error: Option<String>,
 }
 
 /// The machine of a run.
@@ -81,9 +86,27 @@ pub struct Method {
     pub seconds: f64,
 }
 
+/// What a row is there to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Section {
+    /// Throughput and latency, by size and depth.
+    Grid,
+    /// Latency where the server has gone to sleep before each transfer.
+    Asleep,
+    /// What it costs that the device makes and checks a pattern.
+    Checking,
+}
+
 /// One cell's figures: medians over its runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
+    /// What the row is there to show.
+    pub section: Section,
+    /// The device that was measured.
+    pub device: String,
+    /// The one that it was compared with.
+    pub against: Option<String>,
     /// What carried the messages: `tcp`, `unix`.
     pub transport: String,
     /// `in` or `out`.
@@ -92,8 +115,6 @@ pub struct Row {
     pub size: u32,
     /// Transfers in flight.
     pub depth: u32,
-    /// Whether the client waited after each transfer until the server slept.
-    pub asleep: bool,
     /// The server that was measured.
     pub ours: Figures,
     /// The one that it was compared with.
@@ -126,7 +147,6 @@ pub struct Figures {
 impl Figures {
     fn of(samples: &[Sample]) -> Option<Self> {
         let of = |figure: &dyn Fn(&Sample) -> f64| median(samples.iter().map(figure));
-        let us = |duration: Duration| duration.as_secs_f64() * 1e6;
         let server_cpu = samples.iter().all(|it| it.server_cpu.is_some());
         (!samples.is_empty()).then(|| Self {
             mb_per_s: of(&Sample::throughput) / 1e6,
@@ -142,25 +162,71 @@ impl Figures {
 }
 
 impl Row {
-    /// A cell's figures, of at least one run.
-    pub fn new(transport: &str, comparison: &Comparison) -> Option<Self> {
-        let Cell {
-            size, depth, pause, ..
-        } = comparison.cell;
+    /// A cell's figures, of at least one run, on the devices of these names.
+    pub fn new(
+        section: Section,
+        transport: &str,
+        names: (&str, Option<&str>),
+        comparison: &Comparison,
+    ) -> Option<Self> {
+        let Cell { size, depth, .. } = comparison.cell;
         let theirs = Figures::of(&comparison.theirs);
         let compared = theirs.is_some();
         Some(Self {
+            section,
+            device: names.0.into(),
+            against: names.1.map(str::to_owned),
             transport: transport.into(),
             direction: comparison.cell.direction_name(),
             size,
             depth,
-            asleep: !pause.is_zero(),
             ours: Figures::of(&comparison.ours)?,
             theirs,
             throughput_ratio: compared.then(|| comparison.throughput_ratio()),
             latency_ratio: compared.then(|| comparison.latency_ratio()),
         })
     }
+}
+
+/// How an interrupt endpoint keeps its period.
+#[derive(Clone, Debug, Serialize)]
+pub struct InterruptRow {
+    /// What carried the messages: `tcp`, `unix`.
+    pub transport: String,
+    /// The device that was measured.
+    pub device: String,
+    /// The endpoint's period, in µs.
+    pub period_us: f64,
+    /// Transfers in flight.
+    pub depth: u32,
+    /// Completions per second.
+    pub per_s: f64,
+    /// How far the time between two completions is from the period, either way: what half of them stay under, in µs.
+    pub jitter_p50_us: f64,
+    /// That 99 of 100 do.
+    pub jitter_p99_us: f64,
+    /// That 999 of 1000 do.
+    pub jitter_p999_us: f64,
+}
+
+impl InterruptRow {
+    /// What was seen of a device of this name.
+    pub fn new(transport: &str, device: &str, pacing: &Pacing) -> Self {
+        Self {
+            transport: transport.into(),
+            device: device.into(),
+            period_us: us(pacing.period),
+            depth: pacing.depth,
+            per_s: pacing.per_s,
+            jitter_p50_us: us(pacing.jitter.p50),
+            jitter_p99_us: us(pacing.jitter.p99),
+            jitter_p999_us: us(pacing.jitter.p999),
+        }
+    }
+}
+
+fn us(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
 }
 
 /// What was measured through a kernel: its `usbtest` driver drives the devices.

@@ -4,10 +4,12 @@ use std::{
     ffi::OsString,
     fmt, fs,
     io::{self, BufRead, BufReader},
-    path::PathBuf,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     str::FromStr,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -18,16 +20,20 @@ use super::{
     sample::Sample,
 };
 use crate::{
+    lab::START_BOUND,
     protocol::{
         Direction, Speed, TransferType,
         descriptor::{ConfigurationDescriptor, ParseError, kind},
         request,
+        usbip::operation::{ExportedDevice, ReplyStatus},
     },
     remote::{Remote, RemoteAddressError, RemoteError},
 };
 
 /// How much of a run goes before it and is not counted.
 const WARM_UP: u32 = 5;
+/// How long a server may take to notice that a device's client has left.
+const TAKE_BACK: Duration = Duration::from_secs(1);
 
 /// A device that a server exports: `HOST:PORT/BUSID`, or `unix:/PATH/BUSID`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +94,9 @@ pub enum ServerError {
         "the device's first configuration has no pair of bulk endpoints, IN and OUT: it has to be a Gadget Zero"
     )]
     NoEndpoints,
+    /// It has no interrupt endpoint.
+    #[error("the device's first configuration has no interrupt endpoint IN")]
+    NoInterrupt,
     /// A server can't be started.
     #[error("can't start the server `{command}`: {cause}")]
     NotStarted {
@@ -109,37 +118,49 @@ impl Device {
     /// # Errors
     /// Where the device can't be had, or is no Gadget Zero.
     pub fn open(&self) -> Result<Client, ServerError> {
-        let (socket, device) = self.remote.import(&self.bus_id)?;
-        let broken = |error: io::Error| ServerError::Client(error.into());
-        let unknown = Endpoints {
-            input: 0,
-            output: 0,
+        let (mut client, configuration, _) = self.configure()?;
+        let number = |direction| {
+            let mut endpoints = configuration.endpoints().map(|(_, _, endpoint)| endpoint);
+            let bulk = endpoints.find(|it| {
+                it.transfer_type == TransferType::Bulk && it.address.direction() == direction
+            });
+            bulk.map(|it| it.address.number())
         };
-        let id = device.device_id();
-        let again = socket.try_clone().map_err(broken)?;
-        let mut client = Client::new(socket, id, unknown).map_err(broken)?;
-        let (value, endpoints) = first_configuration(&mut client, device.summary.speed)?;
-        client.control([0, request::SET_CONFIGURATION, value, 0, 0, 0, 0, 0])?;
-        Client::new(again, id, endpoints).map_err(broken)
+        let pair = number(Direction::In).zip(number(Direction::Out));
+        let (input, output) = pair.ok_or(ServerError::NoEndpoints)?;
+        client.endpoints = Endpoints { input, output };
+        Ok(client)
     }
-}
 
-/// The value of a device's first configuration, and the source and sink that it has.
-fn first_configuration(client: &mut Client, speed: Speed) -> Result<(u8, Endpoints), ServerError> {
-    let get = request::GET_DESCRIPTOR;
-    let bytes = client.control([0x80, get, 0, kind::CONFIGURATION, 0, 0, 0xff, 0x0f])?;
-    let configuration = ConfigurationDescriptor::parse(&bytes, speed)?;
-    let settings = configuration.interfaces.iter().flat_map(|it| &it.settings);
-    let bulk = |direction| {
-        let of_setting = settings.clone().flat_map(|it| &it.endpoints);
-        let mut bulk = of_setting.filter(move |it| {
-            it.transfer_type == TransferType::Bulk && it.address.direction() == direction
-        });
-        bulk.next().map(|it| it.address.number())
-    };
-    match (bulk(Direction::In), bulk(Direction::Out)) {
-        (Some(input), Some(output)) => Ok((configuration.value, Endpoints { input, output })),
-        _ => Err(ServerError::NoEndpoints),
+    /// Imports the device, has it take its first configuration, and tells what that is and the device's speed.
+    pub(super) fn configure(
+        &self,
+    ) -> Result<(Client, ConfigurationDescriptor, Speed), ServerError> {
+        let (socket, device) = self.import()?;
+        let client = Client::new(socket, device.device_id());
+        let mut client = client.map_err(ClientError::Broken)?;
+        let get = request::GET_DESCRIPTOR;
+        let bytes = client.control([0x80, get, 0, kind::CONFIGURATION, 0, 0, 0xff, 0x0f])?;
+        let speed = device.summary.speed;
+        let configuration = ConfigurationDescriptor::parse(&bytes, speed)?;
+        let value = configuration.value;
+        client.control([0, request::SET_CONFIGURATION, value, 0, 0, 0, 0, 0])?;
+        Ok((client, configuration, speed))
+    }
+
+    /// Imports the device, once the server has taken it back from the connection before.
+    fn import(&self) -> Result<(OwnedFd, ExportedDevice), RemoteError> {
+        let until = Instant::now() + TAKE_BACK;
+        loop {
+            match self.remote.import(&self.bus_id) {
+                Err(RemoteError::NotImported { status, .. })
+                    if status == ReplyStatus::Busy && Instant::now() < until =>
+                {
+                    thread::sleep(TAKE_BACK / 100);
+                }
+                imported => return imported,
+            }
+        }
     }
 }
 
@@ -205,16 +226,20 @@ pub struct Started {
 }
 
 impl Started {
-    /// Starts `program` with `arguments` and what has it listen at a TCP port of its choice and a UNIX socket. It has to tell
-    /// both in lines that begin with `listening at`, and then `ready`, as `usbwright serve` does.
+    /// Starts `program`, which is usbwright's own, with `arguments` and what has it listen at a TCP port of its choice and a
+    /// UNIX socket. It has to tell both in lines that begin with `listening at`, and then `ready`, as `usbwright serve` does.
+    /// It ends with the thread that calls this, whatever that ends of.
     ///
     /// # Errors
     /// Where it can't be started, or ends before it is ready.
-    pub fn new(program: &PathBuf, arguments: &[OsString]) -> Result<Self, ServerError> {
+    pub fn new(program: &Path, arguments: &[OsString]) -> Result<Self, ServerError> {
         let start = || {
             let directory = tempfile::tempdir()?;
             let socket = directory.path().join("server.sock");
             let child = Command::new(program)
+                .arg(START_BOUND)
+                .arg(std::process::id().to_string())
+                .arg(program)
                 .args(arguments)
                 .args(["--listen", "127.0.0.1:0", "--listen"])
                 .arg(format!("unix:{}", socket.display()))

@@ -11,8 +11,8 @@ use super::{COMMAND_NOT_FOUND, COMMAND_NOT_STARTED, LAB_FAILED, guest};
 
 /// The guest's first process; its argument is the file of its configuration.
 pub(super) const INIT: &str = "lab-init";
-/// Starts a kernel that ends with the process that started it; its arguments are that process's id and the command.
-pub(super) const START_KERNEL: &str = "lab-start-kernel";
+/// Starts a program that ends with the process that started it; its arguments are that process's id and the command.
+pub(crate) const START_BOUND: &str = "start-bound";
 /// Starts the user's command in the guest; its arguments are the command.
 pub(super) const START_COMMAND: &str = "lab-start-command";
 
@@ -28,15 +28,15 @@ pub fn internal_command(arguments: impl IntoIterator<Item = OsString>) -> Option
     }
     let (name, rest) = arguments.split_first()?;
     match (name.to_str()?, rest) {
-        (START_KERNEL, [parent, program, arguments @ ..]) => {
-            Some(start_kernel(parent, program, arguments))
+        (START_BOUND, [parent, program, arguments @ ..]) => {
+            Some(start_bound(parent, program, arguments))
         }
         (START_COMMAND, [program, arguments @ ..]) => Some(start_command(program, arguments)),
         _ => None,
     }
 }
 
-fn start_kernel(parent: &OsStr, program: &OsStr, arguments: &[OsString]) -> u8 {
+fn start_bound(parent: &OsStr, program: &OsStr, arguments: &[OsString]) -> u8 {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let parent = parent
         .to_str()

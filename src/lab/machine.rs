@@ -64,7 +64,7 @@ impl Machine {
             .map_err(LabError::system("make a pipe"))?;
         let mut start = Command::new(program);
         start
-            .arg(internal::START_KERNEL)
+            .arg(internal::START_BOUND)
             .arg(std::process::id().to_string());
         start.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 pub use build::build;
 pub use error::LabError;
+pub(crate) use internal::START_BOUND;
 pub use internal::internal_command;
 
 use guest_config::{Folder, GuestConfig, Root, Terminal};

@@ -31,7 +31,7 @@ const SPARE: Duration = Duration::from_secs(300);
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Measure through a kernel, in the lab [default: 4k at depth 1, and 4k,16k,64k at depth 32]
-    #[arg(long, conflicts_with_all = ["device", "against", "transport", "asleep"])]
+    #[arg(long, conflicts_with_all = ["device", "against", "transport", "section"])]
     pub(super) kernel: bool,
     /// What to compare with through the kernel; may be repeated [default: all]
     #[arg(long, value_enum, value_name = "NAME", requires = "kernel")]
@@ -93,9 +93,11 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             seconds: plan.duration.as_secs_f64(),
         },
         rows: Vec::new(),
+        interrupts: Vec::new(),
         kernel: Some(collected.results),
+        error: None,
     };
-    tell(&results, arguments.json)?;
+    tell(arguments, &results)?;
     Ok(ExitCode::SUCCESS)
 }
 

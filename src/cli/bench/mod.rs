@@ -2,13 +2,14 @@
 
 mod floor;
 mod kernel;
+mod plan;
+mod stop;
 mod table;
 
 use std::{
-    env,
-    ffi::OsString,
+    fs,
     io::{Write, stdout},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
     time::Duration,
@@ -19,15 +20,20 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
-        Cell, Device, DeviceError, Grid, Machine, Method, Results, Row, Started, Subject, compare,
-        parse_size,
+        Device, DeviceError, InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare,
+        parse_size, write_report,
     },
     models::Spec,
     protocol::Direction,
 };
 
-/// What a paused client waits between transfers: a server that polls for up to 1 ms has gone to sleep by then.
-const PAUSE: Duration = Duration::from_millis(3);
+use self::{
+    plan::{Plan, Series, Side},
+    stop::Stop,
+};
+
+/// Transfers in flight at an interrupt endpoint.
+const INTERRUPTS_IN_FLIGHT: u32 = 16;
 
 /// Measure bulk I/O: throughput, latency and CPU time, by direction, transfer size and transfers in flight.
 ///
@@ -37,14 +43,16 @@ const PAUSE: Duration = Duration::from_millis(3);
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-The floor is a server with no USB in it: one thread, large reads, one gathered write of canned replies. No server can do less
-for a transfer, so the ratio to it tells what is lost. The cells named `asleep` have the client wait 3 ms after each transfer.
+The floor is a server with no USB in it: one thread, large reads, one gathered write of canned replies. No server can do less \
+for a transfer, so the ratio to it tells what is lost. Where the server is to be asleep, the client waits 3 ms after each \
+transfer. What a pattern costs is told by a device that makes and checks it, against one that takes anything.
 
-With --kernel the client is Linux' usbtest driver, in the lab: cases 1 and 2 at depth 1, and 27 and 28 at any other. The devices
-are attached over a socket pair as `usbwright attach` does it, and compared in the same boot with the floor, attached in the same
-way, with the kernel's dummy_hcd and with its usbip-vudc, both with the kernel's own Gadget Zero.
+With --kernel the client is Linux' usbtest driver, in the lab: cases 1 and 2 at depth 1, and 27 and 28 at any other. The \
+devices are attached over a socket pair as `usbwright attach` does it, and compared in the same boot with the floor, attached in \
+the same way, with the kernel's dummy_hcd and with its usbip-vudc, both with the kernel's own Gadget Zero.
 
-Times are of this machine, which should do nothing else meanwhile; build with --release."
+Times are of this machine, which should do nothing else meanwhile; build with --release. SIGINT ends it after the run that is \
+under way, and what was measured until then is told."
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -86,9 +94,9 @@ struct RunArguments {
     /// Transfers in flight [default: 1,2,4,16,64]
     #[arg(long, value_name = "DEPTHS", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=128))]
     depth: Vec<u32>,
-    /// Let the server go to sleep before each transfer (depth 1)
-    #[arg(long, conflicts_with = "depth")]
-    asleep: bool,
+    /// What to measure; may be repeated [default: all, and only the grid with --size or --depth]
+    #[arg(long, value_enum, value_name = "NAME")]
+    section: Vec<SectionArg>,
     /// How often each cell is run on each server
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,
@@ -98,6 +106,9 @@ struct RunArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Write a page with plots (index.html) and the figures (results.json) into a folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     kernel: kernel::Options,
 }
@@ -118,6 +129,18 @@ enum DirectionArg {
     Out,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum, PartialEq, Eq)]
+enum SectionArg {
+    /// Throughput and latency, by size and depth
+    Grid,
+    /// Latency of a server that has gone to sleep before each transfer
+    Asleep,
+    /// What it costs that a device makes and checks a pattern
+    Checking,
+    /// How interrupt endpoints of 1 kHz and 8 kHz keep their period
+    Interrupt,
+}
+
 #[derive(Clone, Debug)]
 enum Against {
     Floor,
@@ -125,12 +148,15 @@ enum Against {
 }
 
 impl FromStr for Against {
-    type Err = DeviceError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, DeviceError> {
+    fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "floor" => Ok(Self::Floor),
-            text => text.parse().map(Self::Device),
+            text => {
+                let device = text.parse().map(Self::Device);
+                device.map_err(|error: DeviceError| format!("{error}; or `floor`"))
+            }
         }
     }
 }
@@ -150,48 +176,89 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Measures, and tells what was found; if something goes wrong, what was found until then.
 fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
-    let servers = Servers::start(arguments)?;
-    let cells = arguments.cells();
-    let transports = servers.transports(arguments);
-    let machine = Machine::here();
-    let bar = progress(arguments.runs(cells.len() * transports.len()));
-    let mut rows = Vec::new();
-    for transport in transports {
-        let (mut ours, mut theirs) = servers.open(transport)?;
-        for cell in &cells {
-            bar.set_message(format!("{} {cell}", transport.name()));
-            let duration = Duration::from_secs_f64(arguments.seconds);
-            let comparison = compare(
-                &mut ours,
-                theirs.as_mut(),
-                cell,
-                arguments.pairs,
-                duration,
-                || bar.inc(1),
-            )
-            .with_context(|| format!("{} {cell}", transport.name()))?;
-            rows.extend(Row::new(transport.name(), &comparison));
-        }
+    if let Some(folder) = &arguments.report {
+        fs::create_dir_all(folder).with_context(|| unwritten(folder))?;
     }
-    bar.finish_and_clear();
-    let results = Results {
-        machine,
+    let stop = Stop::watch()?;
+    let plan = Plan::new(arguments)?;
+    let mut results = Results {
+        machine: Machine::here(),
         method: arguments.method(),
-        rows,
+        rows: Vec::new(),
+        interrupts: Vec::new(),
         kernel: None,
+        error: None,
     };
-    tell(&results, arguments.json)?;
-    Ok(ExitCode::SUCCESS)
+    let bar = progress(plan.runs(arguments.pairs));
+    let outcome = measure_all(&plan, arguments, &stop, &bar, &mut results);
+    let outcome = stop.or(outcome);
+    bar.finish_and_clear();
+    if results.rows.is_empty() && results.interrupts.is_empty() && outcome.is_err() {
+        return outcome.map(|()| ExitCode::SUCCESS);
+    }
+    results.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    tell(arguments, &results)?;
+    outcome.map(|()| ExitCode::SUCCESS)
 }
 
-fn tell(results: &Results, json: bool) -> anyhow::Result<()> {
-    if json {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(results)?)?;
-    } else {
-        table::print(results)?;
+fn measure_all(
+    plan: &Plan,
+    arguments: &RunArguments,
+    stop: &Stop,
+    bar: &ProgressBar,
+    results: &mut Results,
+) -> anyhow::Result<()> {
+    for series in &plan.series {
+        measure_series(series, arguments, stop, bar, &mut results.rows)?;
+    }
+    for (transport, side) in &plan.interrupts {
+        let transport = transport.name();
+        bar.set_message(format!("{transport} {}", side.name));
+        let duration = Duration::from_secs_f64(arguments.seconds) * arguments.pairs;
+        let pacing = Pacing::measure(&side.device, INTERRUPTS_IN_FLIGHT, duration)
+            .with_context(|| format!("{transport} {}", side.name))?;
+        let row = InterruptRow::new(transport, &side.name, &pacing);
+        results.interrupts.push(row);
+        bar.inc(arguments.pairs.into());
+        stop.check()?;
     }
     Ok(())
+}
+
+fn measure_series(
+    series: &Series,
+    arguments: &RunArguments,
+    stop: &Stop,
+    bar: &ProgressBar,
+    rows: &mut Vec<Row>,
+) -> anyhow::Result<()> {
+    let transport = series.transport.name();
+    let mut ours = series.ours.open()?;
+    let mut theirs = series.theirs.as_ref().map(Side::open).transpose()?;
+    for cell in &series.cells {
+        bar.set_message(format!("{transport} {cell}"));
+        let progress = || {
+            bar.inc(1);
+            stop.check()
+        };
+        let duration = Duration::from_secs_f64(arguments.seconds);
+        let pairs = arguments.pairs;
+        let comparison = compare(&mut ours, theirs.as_mut(), cell, pairs, duration, progress);
+        let comparison = comparison.with_context(|| format!("{transport} {cell}"))?;
+        let against = series.theirs.as_ref().map(|side| side.name.as_str());
+        let names = (series.ours.name.as_str(), against);
+        rows.extend(Row::new(series.section, transport, names, &comparison));
+    }
+    Ok(())
+}
+
+impl Side {
+    fn open(&self) -> anyhow::Result<Subject> {
+        Subject::open(&self.device, self.process)
+            .with_context(|| format!("can't measure {}", self.device))
+    }
 }
 
 fn progress(runs: u64) -> ProgressBar {
@@ -200,35 +267,27 @@ fn progress(runs: u64) -> ProgressBar {
         .with_style(ProgressStyle::with_template(style).expect("the template is one"))
 }
 
-impl RunArguments {
-    fn cells(&self) -> Vec<Cell> {
-        let mut grid = Grid {
-            directions: self.directions(),
-            ..Grid::default()
-        };
-        if !self.size.is_empty() {
-            grid.sizes.clone_from(&self.size);
-        }
-        if !self.depth.is_empty() {
-            grid.depths.clone_from(&self.depth);
-        }
-        if self.asleep {
-            grid.depths = vec![1];
-        }
-        let pause = if self.asleep { PAUSE } else { Duration::ZERO };
-        grid.cells().map(|cell| Cell { pause, ..cell }).collect()
+fn tell(arguments: &RunArguments, results: &Results) -> anyhow::Result<()> {
+    if let Some(folder) = &arguments.report {
+        write_report(results, folder).with_context(|| unwritten(folder))?;
     }
+    if arguments.json {
+        writeln!(stdout(), "{}", serde_json::to_string_pretty(results)?)?;
+        return Ok(());
+    }
+    table::print(results)
+}
 
+fn unwritten(folder: &Path) -> String {
+    format!("can't write a report into {}", folder.display())
+}
+
+impl RunArguments {
     fn directions(&self) -> Vec<Direction> {
         match self.direction.as_slice() {
-            [] => Grid::default().directions,
-            chosen => chosen.iter().map(|it| (*it).into()).collect(),
+            [] => vec![Direction::In, Direction::Out],
+            some => some.iter().map(|it| (*it).into()).collect(),
         }
-    }
-
-    fn runs(&self, cells: usize) -> u64 {
-        let servers = if self.against.is_some() { 2 } else { 1 };
-        cells as u64 * u64::from(self.pairs) * servers
     }
 
     fn method(&self) -> Method {
@@ -243,6 +302,15 @@ impl RunArguments {
             }),
             pairs: self.pairs,
             seconds: self.seconds,
+        }
+    }
+}
+
+impl Against {
+    fn device(&self) -> Option<&Device> {
+        match self {
+            Self::Floor => None,
+            Self::Device(device) => Some(device),
         }
     }
 }
@@ -263,76 +331,13 @@ impl Transport {
             Self::Unix => "unix",
         }
     }
-}
 
-/// A server to measure.
-enum Server {
-    Started(Started),
-    Given(Device),
-}
-
-impl Server {
-    fn start(program: &PathBuf, arguments: &[&str]) -> anyhow::Result<Self> {
-        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        Ok(Self::Started(Started::new(program, &arguments)?))
-    }
-
-    fn open(&self, transport: Transport) -> anyhow::Result<Subject> {
-        let (device, process) = match self {
-            Self::Started(started) => {
-                let remote = match transport {
-                    Transport::Tcp => &started.tcp,
-                    Transport::Unix => &started.unix,
-                };
-                let device = Device {
-                    remote: remote.clone(),
-                    bus_id: "1-1".into(),
-                };
-                (device, Some(started.process()))
-            }
-            Self::Given(device) => (device.clone(), None),
-        };
-        Subject::open(&device, process).with_context(|| format!("can't measure {device}"))
-    }
-}
-
-struct Servers {
-    ours: Server,
-    theirs: Option<Server>,
-}
-
-impl Servers {
-    fn start(arguments: &RunArguments) -> anyhow::Result<Self> {
-        let program = env::current_exe().context("can't tell where this program is")?;
-        let ours = match &arguments.device {
-            Some(device) => Server::Given(device.clone()),
-            None => Server::start(&program, &["serve", &arguments.spec.to_string()])?,
-        };
-        let theirs = match &arguments.against {
-            Some(Against::Floor) => Some(Server::start(&program, &["bench", "floor"])?),
-            Some(Against::Device(device)) => Some(Server::Given(device.clone())),
-            None => None,
-        };
-        Ok(Self { ours, theirs })
-    }
-
-    /// How the servers are reached: as the user says or in both ways, and in the one way that there is where one is given.
-    fn transports(&self, arguments: &RunArguments) -> Vec<Transport> {
-        let given = [Some(&self.ours), self.theirs.as_ref()];
-        let given = given.into_iter().flatten().find_map(|server| match server {
-            Server::Given(device) => Some(device),
-            Server::Started(_) => None,
-        });
-        match given {
-            Some(device) if device.is_unix() => vec![Transport::Unix],
-            Some(_) => vec![Transport::Tcp],
-            None if arguments.transport.is_empty() => vec![Transport::Tcp, Transport::Unix],
-            None => arguments.transport.clone(),
+    /// How a device is reached.
+    fn of(device: &Device) -> Self {
+        if device.is_unix() {
+            Self::Unix
+        } else {
+            Self::Tcp
         }
-    }
-
-    fn open(&self, transport: Transport) -> anyhow::Result<(Subject, Option<Subject>)> {
-        let theirs = self.theirs.as_ref().map(|theirs| theirs.open(transport));
-        Ok((self.ours.open(transport)?, theirs.transpose()?))
     }
 }

@@ -1,93 +1,176 @@
-//! The results as a table.
+//! The results as tables, of no more than 100 columns.
 
 use std::io::{Write, stdout};
 
 use comfy_table::{CellAlignment, Table, presets};
-use usbwright::bench::{Figures, KernelResults, KernelRow, Method, Results, Row, size_text};
+use usbwright::bench::{
+    Figures, InterruptRow, KernelResults, KernelRow, Results, Row, Section, size_text,
+};
 
 /// Prints the results.
 pub(super) fn print(results: &Results) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    let (machine, method) = (&results.machine, &results.method);
-    writeln!(
-        out,
-        "{} × {}, {}, usbwright {}",
-        machine.processors, machine.processor, machine.kernel, machine.version
-    )?;
-    if !machine.release_build {
-        writeln!(out, "This is no release build: its figures say little.")?;
-    }
-    if let Some(kernel) = &results.kernel {
-        return print_kernel(&mut out, method, kernel);
-    }
-    match &method.against {
-        Some(against) => writeln!(
-            out,
-            "{} (left) against {against} (right): {} pairs of {} s, medians",
-            method.subject, method.pairs, method.seconds
-        )?,
-        None => writeln!(
-            out,
-            "{}: {} runs of {} s, medians",
-            method.subject, method.pairs, method.seconds
-        )?,
-    }
-    writeln!(out, "{}", table(&results.rows, method.against.is_some()))?;
+    write!(stdout().lock(), "{}", text(results))?;
     Ok(())
 }
 
-fn table(rows: &[Row], compared: bool) -> Table {
+fn text(results: &Results) -> String {
+    let mut text = introduction(results);
+    for rows in results.rows.chunk_by(|one, next| title(one) == title(next)) {
+        text += &format!("\n{}\n", title(&rows[0]));
+        push(&mut text, &table(rows));
+    }
+    if !results.interrupts.is_empty() {
+        let depth = results.interrupts[0].depth;
+        text += &format!("\nInterrupt endpoints, {depth} transfers in flight\n");
+        push(&mut text, &interrupts(&results.interrupts));
+    }
+    if let Some(kernel) = &results.kernel {
+        text += &kernel_text(kernel);
+    }
+    text
+}
+
+fn push(text: &mut String, table: &Table) {
+    for line in table.lines() {
+        *text += line.trim_end();
+        text.push('\n');
+    }
+}
+
+fn introduction(results: &Results) -> String {
+    let (machine, method) = (&results.machine, &results.method);
+    let mut text = format!(
+        "{} × {}, {}, load {}, usbwright {}\n",
+        machine.processors, machine.processor, machine.kernel, machine.load, machine.version
+    );
+    if !machine.release_build {
+        text += "This is no release build: its figures say little.\n";
+    }
+    let (subject, pairs, seconds) = (&method.subject, method.pairs, method.seconds);
+    text += &match &method.against {
+        Some(against) => {
+            format!("{subject} against {against}\n{pairs} pairs of {seconds} s, medians\n")
+        }
+        None if results.kernel.is_some() => {
+            format!("{subject} (left)\n{pairs} pairs of about {seconds} s, medians\n")
+        }
+        None => format!("{subject}\n{pairs} runs of {seconds} s, medians\n"),
+    };
+    text
+}
+
+/// What stands above the rows that belong together.
+fn title(row: &Row) -> String {
+    let (transport, size) = (row.transport.to_uppercase(), size_text(row.size));
+    match row.section {
+        Section::Grid => format!("{transport}, {}", row.direction.to_uppercase()),
+        Section::Asleep => format!("{transport}, the server asleep before each transfer"),
+        Section::Checking => format!(
+            "{transport}, what making and checking a pattern costs, {size} × {}",
+            row.depth
+        ),
+    }
+}
+
+/// What tells a row from the others under its title.
+fn lead(row: &Row) -> [String; 2] {
+    let size = size_text(row.size);
+    match row.section {
+        Section::Grid => [size, row.depth.to_string()],
+        Section::Asleep => [row.direction.into(), size],
+        Section::Checking => [row.direction.into(), row.device.replace("gadget-zero,", "")],
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let mut header = vec![
-        "",
-        "",
-        "size",
-        "depth",
-        "MB/s",
-        "transfers/s",
-        "p50 µs",
-        "p99",
-        "p99.9",
-        "CPU s/GB",
-    ];
-    if compared {
-        header.extend(["MB/s", "p50 µs", "CPU s/GB", "MB/s ratio", "p50 ratio"]);
+    let lead_names = match rows[0].section {
+        Section::Grid => ["size", "depth"],
+        Section::Asleep => ["", "size"],
+        Section::Checking => ["", "device"],
+    };
+    let mut header: Vec<String> = lead_names.map(str::to_owned).into();
+    header.extend(
+        [
+            "MB/s",
+            "per s",
+            "p50\nµs",
+            "p99\nµs",
+            "p99.9\nµs",
+            "s/GB\nclient",
+            "s/GB\nserver",
+        ]
+        .map(str::to_owned),
+    );
+    if let Some(against) = &rows[0].against {
+        let other = match against.as_str() {
+            "the floor" => "floor",
+            "gadget-zero,pattern=2" => "unchecked",
+            _ => "other",
+        };
+        header.push(format!("{other}\nMB/s"));
+        header.extend(["ratio\nMB/s", "ratio\np50"].map(str::to_owned));
     }
-    let numbers = 2..header.len();
+    let columns = header.len();
     table.set_header(header);
-    for row in rows {
-        table.add_row(cells(row));
-    }
-    for column in numbers {
+    table.add_rows(rows.iter().map(cells));
+    align(&mut table, columns);
+    table
+}
+
+fn interrupts(rows: &[InterruptRow]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let header = [
+        "",
+        "device",
+        "period\nµs",
+        "per s",
+        "jitter p50\nµs",
+        "p99\nµs",
+        "p99.9\nµs",
+    ];
+    table.set_header(header);
+    table.add_rows(rows.iter().map(|row| {
+        [
+            row.transport.clone(),
+            row.device.replace("gadget-zero,", ""),
+            format!("{}", row.period_us),
+            format!("{:.1}", row.per_s),
+            format!("{:.1}", row.jitter_p50_us),
+            format!("{:.1}", row.jitter_p99_us),
+            format!("{:.1}", row.jitter_p999_us),
+        ]
+    }));
+    align(&mut table, header.len());
+    table
+}
+
+fn align(table: &mut Table, columns: usize) {
+    for column in 0..columns {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table
 }
 
 fn cells(row: &Row) -> Vec<String> {
     let ours = &row.ours;
-    let asleep = if row.asleep { ", asleep" } else { "" };
-    let mut cells = vec![
-        row.transport.clone(),
-        row.direction.to_owned(),
-        size_text(row.size),
-        format!("{}{asleep}", row.depth),
+    let mut cells: Vec<String> = lead(row).into();
+    cells.extend([
         format!("{:.0}", ours.mb_per_s),
         format!("{:.0}", ours.transfers_per_s),
         format!("{:.1}", ours.p50_us),
         format!("{:.1}", ours.p99_us),
         format!("{:.1}", ours.p999_us),
-        cpu(ours),
-    ];
+        format!("{:.2}", ours.client_cpu_s_per_gb),
+        server_cpu(ours),
+    ]);
     if let Some(theirs) = &row.theirs {
         let ratio = |ratio: Option<f64>| ratio.map(|it| format!("{it:.2}")).unwrap_or_default();
         cells.extend([
             format!("{:.0}", theirs.mb_per_s),
-            format!("{:.1}", theirs.p50_us),
-            cpu(theirs),
             ratio(row.throughput_ratio),
             ratio(row.latency_ratio),
         ]);
@@ -95,29 +178,18 @@ fn cells(row: &Row) -> Vec<String> {
     cells
 }
 
-/// CPU seconds for a GB: the client's, and the server's where it is known.
-fn cpu(figures: &Figures) -> String {
-    match figures.server_cpu_s_per_gb {
-        Some(server) => format!("{:.2} + {server:.2}", figures.client_cpu_s_per_gb),
-        None => format!("{:.2}", figures.client_cpu_s_per_gb),
-    }
+fn server_cpu(figures: &Figures) -> String {
+    let known = figures.server_cpu_s_per_gb;
+    known.map_or("–".into(), |seconds| format!("{seconds:.2}"))
 }
 
-fn print_kernel(
-    out: &mut impl Write,
-    method: &Method,
-    kernel: &KernelResults,
-) -> anyhow::Result<()> {
-    writeln!(
-        out,
-        "{} (left) through {}: {} pairs of about {} s, medians",
-        method.subject, kernel.kernel, method.pairs, method.seconds
-    )?;
-    writeln!(out, "{}", kernel_table(&kernel.rows))?;
+fn kernel_text(kernel: &KernelResults) -> String {
+    let mut text = format!("\nThrough {}\n", kernel.kernel);
+    push(&mut text, &kernel_table(&kernel.rows));
     for lacking in &kernel.lacking {
-        writeln!(out, "Not compared with {lacking}")?;
+        text += &format!("Not compared with {lacking}\n");
     }
-    Ok(())
+    text
 }
 
 fn kernel_table(rows: &[KernelRow]) -> Table {
