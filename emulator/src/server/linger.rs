@@ -12,9 +12,6 @@ const LONGEST: Duration = Duration::from_micros(20);
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
-/// The processor's pauses between two looks, some hundreds of ns in all.
-const PAUSES: u32 = 16;
-
 /// Links of this process that are looking.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
@@ -52,7 +49,11 @@ impl Linger {
 
     /// Calls `look` again and again until it finds something, where that is likely and for as long as it is. Tells whether
     /// something was found.
-    pub(super) fn look<E>(&mut self, mut look: impl FnMut() -> Result<bool, E>) -> Result<bool, E> {
+    pub(super) fn look<E>(
+        &mut self,
+        pauses: u32,
+        mut look: impl FnMut() -> Result<bool, E>,
+    ) -> Result<bool, E> {
         if self.left > 0 {
             self.left -= 1;
             return Ok(false);
@@ -68,7 +69,7 @@ impl Linger {
                 return Ok(true);
             }
             // Each look takes the socket's locks.
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            (0..pauses).for_each(|_| std::hint::spin_loop());
             if Instant::now() >= until {
                 self.pause = (self.pause * 2 + 1).min(PAUSE);
                 self.left = self.pause;
