@@ -2,6 +2,8 @@
 
 mod address;
 mod bell;
+#[cfg(test)]
+mod copies;
 mod exchange;
 mod intake;
 mod linger;
