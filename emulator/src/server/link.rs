@@ -29,8 +29,8 @@ use crate::bus::Lease;
 
 /// Slices in one gathered write.
 const SLICES: usize = 128;
-/// The processor's pauses between two looks at the socket, each of which takes its locks: some hundreds of ns in all.
-const PAUSES: u32 = 16;
+/// The processor's pauses between two looks at the socket, each of which takes its locks: about a µs in all.
+const PAUSES: u32 = 64;
 /// The same while a command is on its way: the more of it comes at a time, the less its sender is held up.
 const PAUSES_WITHIN: u32 = 200;
 /// After so long with nothing to do, a link gives its large buffers back.
