@@ -8,9 +8,9 @@ use rustix::io::Errno;
 use super::receive::{Wait, receive};
 
 /// The buffer while little comes, in bytes.
-const SMALL: usize = 16 << 10;
+const SMALL: usize = 4 << 10;
 /// The most that is read at a time, and the buffer while much comes, in bytes. A larger command makes the buffer larger.
-const LARGE: usize = 1 << 20;
+pub(super) const LARGE: usize = 1 << 20;
 /// The largest buffer that is used again: the kernel's own transfers go to 4 MiB in one piece.
 const KEPT: usize = (4 << 20) + 4096;
 

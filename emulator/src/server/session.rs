@@ -22,12 +22,12 @@ use usbwright_protocol::{
     },
 };
 
-use super::{Limits, outbox::Outbox};
+use super::{Limits, intake::LARGE, outbox::Outbox};
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
 /// Where transfers wait already, a payload smaller than this is copied out of the buffer that it came in.
-const COPIED_BELOW: usize = 64 << 10;
+const COPIED_BELOW: usize = LARGE / 4;
 /// Unlinks that may wait for their submits.
 const OVERTAKEN_MOST: usize = 1024;
 
