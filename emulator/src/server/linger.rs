@@ -6,9 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a link looks for input. A client that does not sleep itself answers sooner; waiting longer for one that does
-/// keeps a processor from it.
-const LONGEST: Duration = Duration::from_micros(20);
+/// How long a link looks for input: about as long as a client takes to be woken and to answer.
+const LONGEST: Duration = Duration::from_micros(50);
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
@@ -96,5 +95,61 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         LOOKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linger() -> Linger {
+        Linger {
+            most: usize::MAX,
+            ..Linger::default()
+        }
+    }
+
+    /// Whether one wait looks, and finds something if so.
+    fn looks(linger: &mut Linger, finds: bool) -> bool {
+        let mut looked = false;
+        let found = linger.look(0, || {
+            looked = true;
+            Ok::<_, std::convert::Infallible>(finds)
+        });
+        assert_eq!(found, Ok(looked && finds));
+        looked
+    }
+
+    #[test]
+    fn who_looks_in_vain_looks_more_and_more_rarely() {
+        let mut linger = linger();
+        let mut waits_between = Vec::new();
+        for _ in 0..5 {
+            assert!(looks(&mut linger, false));
+            let left = (0..).take_while(|_| linger.left > 0 && !looks(&mut linger, false));
+            waits_between.push(left.count());
+        }
+        assert_eq!(waits_between, [1, 3, 7, 15, 31]);
+        assert!(!linger.pays());
+    }
+
+    #[test]
+    fn who_finds_something_looks_every_time() {
+        let mut linger = linger();
+        looks(&mut linger, false);
+        looks(&mut linger, false);
+        for _ in 0..3 {
+            assert!(looks(&mut linger, true));
+            assert!(linger.pays());
+        }
+    }
+
+    #[test]
+    fn with_one_processor_nobody_looks() {
+        let mut linger = Linger {
+            most: 0,
+            ..linger()
+        };
+        assert!(!looks(&mut linger, true));
     }
 }
