@@ -133,8 +133,9 @@ impl Floor {
     pub fn serve(&self, socket: &OwnedFd) -> Result<(), ClientError> {
         let mut input = vec![0; READ];
         let mut have = 0;
-        // Bytes of an OUT payload that are still to come.
+        // Bytes of an OUT payload that are still to come, and the command that they belong to.
         let mut skip = 0;
+        let mut unanswered = None;
         let mut replies = Replies::default();
         loop {
             let (count, _) = recv(socket, &mut input[have..], RecvFlags::empty())?;
@@ -144,12 +145,23 @@ impl Floor {
             have += count;
             let mut start = skip.min(have);
             skip -= start;
+            if skip == 0
+                && let Some(command) = unanswered.take()
+            {
+                self.answer(&command, &mut replies);
+            }
             while let Some(header) = input[start..have].first_chunk::<HEADER_SIZE>() {
                 start += HEADER_SIZE;
-                let payload = self.answer(header, &mut replies)?;
+                let command = Command::decode(header)?;
+                let payload = payload(&command);
                 let part = payload.min(have - start);
                 start += part;
                 skip = payload - part;
+                if skip > 0 {
+                    unanswered = Some(command);
+                } else {
+                    self.answer(&command, &mut replies);
+                }
             }
             input.copy_within(start..have, 0);
             have -= start;
@@ -157,24 +169,16 @@ impl Floor {
         }
     }
 
-    /// Answers a command, and tells how many bytes of payload follow it.
-    fn answer(
-        &self,
-        header: &[u8; HEADER_SIZE],
-        replies: &mut Replies,
-    ) -> Result<usize, ClientError> {
-        let submit = match Command::decode(header)? {
+    /// Answers a command that has come as a whole.
+    fn answer(&self, command: &Command, replies: &mut Replies) {
+        let submit = match *command {
             Command::Submit(submit) => submit,
             Command::Unlink { sequence, .. } => {
-                replies.push(
-                    &Reply::Unlink {
-                        sequence,
-                        status: 0,
-                    }
-                    .encode(),
-                    Body::Zeros(0),
-                );
-                return Ok(0);
+                let reply = Reply::Unlink {
+                    sequence,
+                    status: 0,
+                };
+                return replies.push(&reply.encode(), Body::Zeros(0));
             }
         };
         let (status, length, body) = match submit.direction {
@@ -190,10 +194,6 @@ impl Floor {
             ..SubmitReply::default()
         };
         replies.push(&Reply::Submit(reply).encode(), body);
-        Ok(match submit.direction {
-            Direction::Out => submit.length as usize,
-            Direction::In => 0,
-        })
     }
 
     fn control(&self, submit: &Submit) -> (i32, u32, Body) {
@@ -223,6 +223,14 @@ fn tcp(stream: TcpStream) -> OwnedFd {
 fn unix(stream: UnixStream) -> OwnedFd {
     widen(&stream);
     stream.into()
+}
+
+/// The bytes that follow a command's header.
+fn payload(command: &Command) -> usize {
+    match command {
+        Command::Submit(submit) if submit.direction == Direction::Out => submit.length as usize,
+        _ => 0,
+    }
 }
 
 /// What follows a reply's header.
