@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cell::Cell,
+    crowd::CrowdRow,
     pairs::Comparison,
     sample::{Sample, median},
 };
@@ -22,6 +23,9 @@ pub struct Results {
     /// What was measured through a kernel, where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelResults>,
+    /// What many devices of one server reached at once, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<Vec<CrowdRow>>,
 }
 
 /// The machine of a run.

@@ -94,6 +94,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         },
         rows: Vec::new(),
         kernel: Some(collected.results),
+        crowd: None,
     };
     tell(&results, arguments.json)?;
     Ok(ExitCode::SUCCESS)

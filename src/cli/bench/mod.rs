@@ -1,5 +1,6 @@
 //! `usbwright bench`: measures bulk I/O, against the least that any server has to do.
 
+mod crowd;
 mod floor;
 mod kernel;
 mod table;
@@ -43,6 +44,9 @@ for a transfer, so the ratio to it tells what is lost. The cells named `asleep` 
 With --kernel the client is Linux' usbtest driver, in the lab: cases 1 and 2 at depth 1, and 27 and 28 at any other. The devices
 are attached over a socket pair as `usbwright attach` does it, and compared in the same boot with the floor, attached in the same
 way, with the kernel's dummy_hcd and with its usbip-vudc, both with the kernel's own Gadget Zero.
+
+With --devices so many devices of one server are busy at once, and so are as many connections to the floor; a client thread for
+each. `least` and `most` are what a device got of an equal share. The last ratio is to one connection to the floor that is alone.
 
 Times are of this machine, which should do nothing else meanwhile; build with --release."
 )]
@@ -99,6 +103,8 @@ struct RunArguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    crowd: crowd::Options,
+    #[command(flatten)]
     kernel: kernel::Options,
 }
 
@@ -146,7 +152,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(BenchCommand::Floor(arguments)) => floor::run(arguments),
         None if arguments.run.kernel.kernel => kernel::run(&arguments.run),
-        None => measure(&arguments.run),
+        None => match arguments.run.crowd.devices {
+            Some(devices) => crowd::run(&arguments.run, devices),
+            None => measure(&arguments.run),
+        },
     }
 }
 
@@ -180,6 +189,7 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         method: arguments.method(),
         rows,
         kernel: None,
+        crowd: None,
     };
     tell(&results, arguments.json)?;
     Ok(ExitCode::SUCCESS)

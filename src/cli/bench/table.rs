@@ -20,6 +20,15 @@ pub(super) fn print(results: &Results) -> anyhow::Result<()> {
     if let Some(kernel) = &results.kernel {
         return print_kernel(&mut out, method, kernel);
     }
+    if let Some(rows) = &results.crowd {
+        writeln!(
+            out,
+            "{} (left) against as many connections to the floor, and one: {} runs of {} s, medians",
+            method.subject, method.pairs, method.seconds
+        )?;
+        writeln!(out, "{}", super::crowd::table(rows))?;
+        return Ok(());
+    }
     match &method.against {
         Some(against) => writeln!(
             out,
