@@ -6,6 +6,7 @@
 
 mod cell;
 mod client;
+mod crowd;
 pub mod floor;
 pub mod kernel;
 mod pacing;
@@ -17,6 +18,7 @@ mod server;
 
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
 pub use client::{Client, ClientError};
+pub use crowd::{Crowd, CrowdComparison, CrowdFigures, CrowdRow, CrowdSample};
 pub use pacing::Pacing;
 pub use pairs::{Comparison, compare};
 pub use report::{page, write as write_report};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cell::Cell,
+    crowd::CrowdRow,
     pacing::Pacing,
     pairs::Comparison,
     sample::{Sample, median},
@@ -27,6 +28,9 @@ pub struct Results {
     pub kernel: Option<KernelResults>,
     /// Why there are no more rows, where the run ended before its time.
     pub error: Option<String>,
+    /// What many devices of one server reached at once, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<Vec<CrowdRow>>,
 }
 
 /// The machine of a run.

@@ -3,6 +3,7 @@
 mod attach;
 mod bench;
 mod demo;
+mod descriptors;
 mod detach;
 mod devices;
 mod exit;
@@ -10,6 +11,7 @@ mod generate;
 mod lab;
 mod list;
 mod logging;
+mod memory;
 mod port;
 mod serve;
 mod usb_ids;
@@ -63,6 +65,7 @@ enum Command {
 
 /// Runs the command that was typed.
 pub(crate) fn main() -> ExitCode {
+    memory::give_back_large_buffers();
     let cli = Cli::parse();
     logging::start(cli.verbose, cli.quiet);
     let result = match cli.command {

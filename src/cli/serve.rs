@@ -12,7 +12,7 @@ use usbwright::{
     models::Spec,
 };
 
-use super::print;
+use super::{descriptors, print};
 
 /// Export devices over USB/IP.
 ///
@@ -46,6 +46,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // From here on a signal ends the server cleanly, even before it is ready.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
+    descriptors::make_room(arguments.specs.len());
     let bus = Bus::new();
     plug(&bus, &arguments.specs)?;
     let mut server = Server::new(bus.clone(), Limits::default());

@@ -308,7 +308,7 @@ impl EmulatedDevice {
             .and_then(|it| it.setting(self.settings.alternate(number)?));
         for descriptor in setting.iter().flat_map(|setting| &setting.endpoints) {
             let endpoint = Endpoint::new(number, descriptor, self.world.speed);
-            self.endpoints[descriptor.address.index()] = Some(endpoint);
+            self.endpoints[descriptor.address.index()] = Some(Box::new(endpoint));
         }
     }
 

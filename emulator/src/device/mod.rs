@@ -46,7 +46,7 @@ pub struct EmulatedDevice {
     /// Control transfers that have not ended, in order.
     control: VecDeque<Request>,
     /// The endpoints of the present settings, by [`EndpointAddress::index`].
-    endpoints: Box<[Option<Endpoint>; 32]>,
+    endpoints: [Option<Box<Endpoint>>; 32],
     /// Bulk endpoints with a transfer that waits, a bit for each index.
     waiting: u32,
     /// Periodic endpoints with a transfer that has its time, a bit for each index.
@@ -76,7 +76,7 @@ impl EmulatedDevice {
             settings: Settings::default(),
             descriptors,
             control: VecDeque::new(),
-            endpoints: Box::new([const { None }; 32]),
+            endpoints: [const { None }; 32],
             waiting: 0,
             running: 0,
             parked: 0,

@@ -63,8 +63,10 @@ impl Linger {
         let until = Instant::now() + LONGEST;
         loop {
             if look()? {
-                self.pause = 0;
-                self.pays = true;
+                // Where it took longer, somebody else wanted the processor.
+                self.pays = Instant::now() < until;
+                self.pause = if self.pays { 0 } else { PAUSE };
+                self.left = self.pause;
                 return Ok(true);
             }
             // Each look takes the socket's locks.

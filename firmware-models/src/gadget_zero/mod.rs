@@ -11,7 +11,7 @@ mod tests;
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tracing::warn;
 use usbwright_emulator::{
     Context, EmulatedDevice, Firmware, In, Out,
@@ -146,7 +146,8 @@ pub struct GadgetZero {
     options: Options,
     pattern: Pattern,
     loopback: Loopback,
-    control: BytesMut,
+    /// What has been written to the control buffer; the rest of it is zeros.
+    control: Vec<u8>,
 }
 
 impl GadgetZero {
@@ -157,7 +158,7 @@ impl GadgetZero {
             options,
             pattern: Pattern::new(options.pattern, speed),
             loopback: Loopback::new(capacity, descriptors::bulk_packet_size(speed)),
-            control: BytesMut::zeroed(CONTROL_BUFFER),
+            control: Vec::new(),
         }
     }
 
@@ -167,7 +168,7 @@ impl GadgetZero {
             && setup.kind() == RequestKind::Vendor
             && setup.request == request
             && (setup.value, setup.index) == (0, 0)
-            && usize::from(setup.length) <= self.control.len()
+            && usize::from(setup.length) <= CONTROL_BUFFER
     }
 }
 
@@ -178,8 +179,10 @@ impl Firmware for GadgetZero {
 
     fn control_in(&mut self, setup: &Setup, cx: &mut Context<'_>) -> In {
         if self.takes(setup, READ_BUFFER, cx) {
-            let length = setup.length.into();
-            In::Data(Bytes::copy_from_slice(&self.control[..length]))
+            let length = usize::from(setup.length);
+            let mut data = self.control[..length.min(self.control.len())].to_vec();
+            data.resize(length, 0);
+            In::Data(data.into())
         } else {
             In::Stall
         }
@@ -187,6 +190,8 @@ impl Firmware for GadgetZero {
 
     fn control_out(&mut self, setup: &Setup, data: &Bytes, cx: &mut Context<'_>) -> Out {
         if self.takes(setup, WRITE_BUFFER, cx) {
+            let length = self.control.len().max(data.len());
+            self.control.resize(length, 0);
             self.control[..data.len()].copy_from_slice(data);
             Out::Taken
         } else {
@@ -220,6 +225,6 @@ impl Firmware for GadgetZero {
 
     fn reset(&mut self, _: &mut Context<'_>) {
         self.loopback.clear();
-        self.control.fill(0);
+        self.control.clear();
     }
 }

@@ -96,6 +96,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         interrupts: Vec::new(),
         kernel: Some(collected.results),
         error: None,
+        crowd: None,
     };
     tell(arguments, &results)?;
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `usbwright bench`: measures bulk I/O, against the least that any server has to do.
 
+mod crowd;
 mod floor;
 mod kernel;
 mod plan;
@@ -50,6 +51,9 @@ transfer. What a pattern costs is told by a device that makes and checks it, aga
 With --kernel the client is Linux' usbtest driver, in the lab: cases 1 and 2 at depth 1, and 27 and 28 at any other. The \
 devices are attached over a socket pair as `usbwright attach` does it, and compared in the same boot with the floor, attached in \
 the same way, with the kernel's dummy_hcd and with its usbip-vudc, both with the kernel's own Gadget Zero.
+
+With --devices so many devices of one server are busy at once, and so are as many connections to the floor; a client thread for
+each. `least` and `most` are what a device got of an equal share. The last ratio is to one connection to the floor that is alone.
 
 Times are of this machine, which should do nothing else meanwhile; build with --release. SIGINT ends it after the run that is \
 under way, and what was measured until then is told."
@@ -109,6 +113,8 @@ struct RunArguments {
     /// Write a page with plots (index.html) and the figures (results.json) into a folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    crowd: crowd::Options,
     #[command(flatten)]
     kernel: kernel::Options,
 }
@@ -172,7 +178,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(BenchCommand::Floor(arguments)) => floor::run(arguments),
         None if arguments.run.kernel.kernel => kernel::run(&arguments.run),
-        None => measure(&arguments.run),
+        None => match arguments.run.crowd.devices {
+            Some(devices) => crowd::run(&arguments.run, devices),
+            None => measure(&arguments.run),
+        },
     }
 }
 
@@ -190,6 +199,7 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         interrupts: Vec::new(),
         kernel: None,
         error: None,
+        crowd: None,
     };
     let bar = progress(plan.runs(arguments.pairs));
     let outcome = measure_all(&plan, arguments, &stop, &bar, &mut results);

@@ -27,6 +27,10 @@ fn text(results: &Results) -> String {
     if let Some(kernel) = &results.kernel {
         text += &kernel_text(kernel);
     }
+    if let Some(rows) = &results.crowd {
+        text += "\nMany devices at once, beside as many connections to the floor, and one\n";
+        push(&mut text, &super::crowd::table(rows));
+    }
     text
 }
 
