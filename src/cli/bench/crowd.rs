@@ -13,7 +13,7 @@ use super::{RunArguments, Transport, progress, tell};
 use crate::cli::descriptors;
 
 #[derive(Debug, Args)]
-pub(super) struct Options {
+pub(super) struct CrowdOptions {
     /// Measure so many devices of one server, busy at once, against the floor [default: 4k at depth 16]
     #[arg(
         long,

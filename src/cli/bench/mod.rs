@@ -114,7 +114,7 @@ struct RunArguments {
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     #[command(flatten)]
-    crowd: crowd::Options,
+    crowd: crowd::CrowdOptions,
     #[command(flatten)]
     kernel: kernel::Options,
 }
