@@ -7,18 +7,18 @@ use std::{
 };
 
 /// How long a link looks for input: about as long as a client takes to be woken and to answer.
-const LONGEST: Duration = Duration::from_micros(50);
+pub(super) const LONGEST: Duration = Duration::from_micros(50);
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
-/// Links of this process that are looking.
-static LOOKING: AtomicUsize = AtomicUsize::new(0);
+/// Links of this process that are not asleep.
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
 
 /// When to look for input again rather than to sleep. Waking a thread takes longer than a transfer, but looking keeps a
 /// processor busy: so only as long as something is found by it, and while there is another processor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linger {
-    /// How many links of this process may look at a time.
+    /// How many links of this process may be awake: the client needs a processor, too.
     most: usize,
     /// Waits in which to sleep at once, after having looked in vain.
     pause: u32,
@@ -57,46 +57,51 @@ impl Linger {
             self.left -= 1;
             return Ok(false);
         }
-        let Some(_place) = Place::take(self.most) else {
+        if self.most == 0 || AWAKE.load(Ordering::Relaxed) > self.most {
             return Ok(false);
-        };
+        }
         let until = Instant::now() + LONGEST;
         loop {
-            if look()? {
-                // Where it took longer, somebody else wanted the processor.
-                self.pays = Instant::now() < until;
-                self.pause = if self.pays { 0 } else { PAUSE };
+            let found = look()?;
+            let late = Instant::now() >= until;
+            if found || late {
+                // Where it was found late, somebody else wanted the processor.
+                self.pays = found && !late;
+                self.pause = if self.pays {
+                    0
+                } else {
+                    (self.pause * 2 + 1).min(PAUSE)
+                };
                 self.left = self.pause;
-                return Ok(true);
+                return Ok(found);
             }
-            // Each look takes the socket's locks.
             (0..pauses).for_each(|_| std::hint::spin_loop());
-            if Instant::now() >= until {
-                self.pause = (self.pause * 2 + 1).min(PAUSE);
-                self.left = self.pause;
-                self.pays = false;
-                return Ok(false);
-            }
         }
     }
 }
 
-/// One of the places for those that look.
-struct Place;
+/// A link that is awake: as long as this lives, but for when it [sleeps](Self::sleep).
+#[derive(Debug)]
+pub(super) struct Awake(());
 
-impl Place {
-    fn take(most: usize) -> Option<Self> {
-        if LOOKING.fetch_add(1, Ordering::Relaxed) < most {
-            return Some(Self);
-        }
-        LOOKING.fetch_sub(1, Ordering::Relaxed);
-        None
+impl Awake {
+    pub(super) fn new() -> Self {
+        AWAKE.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+
+    /// Calls `wait`, in which the link needs no processor.
+    pub(super) fn sleep<T>(&self, wait: impl FnOnce() -> T) -> T {
+        AWAKE.fetch_sub(1, Ordering::Relaxed);
+        let ended = wait();
+        AWAKE.fetch_add(1, Ordering::Relaxed);
+        ended
     }
 }
 
-impl Drop for Place {
+impl Drop for Awake {
     fn drop(&mut self) {
-        LOOKING.fetch_sub(1, Ordering::Relaxed);
+        AWAKE.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

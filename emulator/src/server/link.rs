@@ -21,7 +21,7 @@ use super::{
     Limits, SessionError,
     bell::{Bell, HangUp},
     intake::Intake,
-    linger::Linger,
+    linger::{Awake, LONGEST, Linger},
     receive::Wait,
     session::{Need, Session},
 };
@@ -93,6 +93,7 @@ struct Link<'a> {
     /// Whether the socket had nothing left when it was last read.
     drained: bool,
     linger: Linger,
+    awake: Awake,
     bell: Arc<Bell>,
     /// Whether the socket's reads end after [`IDLE`].
     timed: bool,
@@ -111,6 +112,7 @@ impl<'a> Link<'a> {
             intake: Intake::new(),
             drained: false,
             linger: Linger::default(),
+            awake: Awake::new(),
             bell,
             timed: false,
         })
@@ -159,8 +161,12 @@ impl<'a> Link<'a> {
         Ok(())
     }
 
-    /// Looks for something to do for a while, where that is likely to pay.
+    /// Looks for something to do for a while, where that is likely to pay and the device wants nothing meanwhile.
     fn look(&mut self, size: usize) -> Result<bool, Ended> {
+        let soon = |deadline| deadline < Instant::now() + LONGEST;
+        if self.deadline().is_some_and(soon) {
+            return Ok(false);
+        }
         let mut linger = self.linger;
         let pauses = match self.intake.bytes().is_empty() {
             true => PAUSES,
@@ -178,7 +184,7 @@ impl<'a> Link<'a> {
         self.deadline().is_none() && !self.lease.port().may_wake() && !self.bell.is_rung()
     }
 
-    /// Waits for the socket alone, which saves a system call; gives large buffers back where it takes long.
+    /// Waits for the socket alone, which saves a system call.
     fn sleep(&mut self, size: usize) -> Result<(), Ended> {
         if self.intake.is_large() != self.timed {
             self.timed = !self.timed;
@@ -186,16 +192,27 @@ impl<'a> Link<'a> {
             sockopt::set_socket_timeout(self.socket, sockopt::Timeout::Recv, timeout)?;
         }
         if !self.receive(size, Wait::ForSome)? {
-            self.intake.release();
-            self.session.release();
+            self.release();
         }
         Ok(())
+    }
+
+    /// Gives large buffers back, as nothing has come for long.
+    fn release(&mut self) {
+        self.intake.release();
+        self.session.release();
     }
 
     /// Reads once, towards `size` bytes of input; tells whether anything has come.
     fn receive(&mut self, size: usize, wait: Wait) -> Result<bool, Ended> {
         let socket = self.socket.as_fd();
-        match self.intake.read(socket, size, self.session.usual(), wait) {
+        let usual = self.session.usual();
+        let mut read = || self.intake.read(socket, size, usual, wait);
+        let read = match wait {
+            Wait::ForSome => self.awake.sleep(read),
+            Wait::Never => read(),
+        };
+        match read {
             Ok((0, _)) => Err(Ended::Closed),
             Ok((_, drained)) => {
                 self.drained = drained;
@@ -227,22 +244,24 @@ impl<'a> Link<'a> {
 
     /// Waits for the socket, the bell or, while it is input that is awaited, the deadline.
     fn wait(&mut self, events: PollFlags) -> Result<(), Ended> {
-        let deadline = match events {
-            PollFlags::IN => self.deadline(),
-            _ => None,
-        };
-        let timeout = deadline.map(|time| time.saturating_duration_since(Instant::now()));
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let input = events == PollFlags::IN;
+        let deadline = if input { self.deadline() } else { None };
+        let due = deadline.map(|time| time.saturating_duration_since(Instant::now()));
+        let idle = (input && self.intake.is_large()).then_some(IDLE);
+        let timeout = due.into_iter().chain(idle).min();
+        let timespec = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut events = [
             PollFd::new(self.socket, events),
             PollFd::new(&self.bell, PollFlags::IN),
         ];
-        match poll(&mut events, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
+        let ready = self.awake.sleep(|| poll(&mut events, timespec.as_ref()));
         if !events[1].revents().is_empty() {
             self.bell.silence();
+        }
+        match ready {
+            Ok(0) if timeout == idle => self.release(),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
         Ok(())
     }
