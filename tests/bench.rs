@@ -165,6 +165,34 @@ fn interrupt_endpoints_are_watched_at_1_khz_and_8_khz() {
 }
 
 #[test]
+fn many_devices_are_measured_at_once_with_what_each_of_them_gets() {
+    let results = measured(&["--devices", "3", "--size", "512"]);
+    let rows = results["crowd"].as_array().unwrap();
+    let measured: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            format!(
+                "{} {} {}",
+                row["transport"], row["direction"], row["devices"]
+            )
+        })
+        .collect();
+    let expected = [
+        r#""tcp" "in" 3"#,
+        r#""tcp" "out" 3"#,
+        r#""unix" "in" 3"#,
+        r#""unix" "out" 3"#,
+    ];
+    assert_eq!(measured, expected);
+    for row in rows {
+        let share = |key: &str| row["ours"][key].as_f64().unwrap();
+        assert!(0.0 < share("least_share") && share("least_share") <= 1.0);
+        assert!((1.0..=3.0).contains(&share("most_share")));
+        assert!(row["floor_ratio"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
 fn the_report_tells_the_machine_and_loads_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("new/report");
