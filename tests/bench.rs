@@ -166,7 +166,11 @@ fn interrupt_endpoints_are_watched_at_1_khz_and_8_khz() {
 
 #[test]
 fn many_devices_are_measured_at_once_with_what_each_of_them_gets() {
-    let results = measured(&["--devices", "3", "--size", "512"]);
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().to_str().unwrap();
+    let results = measured(&["--devices", "3", "--size", "512", "--report", report]);
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    assert!(page.contains("Many devices at once"));
     let rows = results["crowd"].as_array().unwrap();
     let measured: Vec<_> = rows
         .iter()

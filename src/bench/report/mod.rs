@@ -1,5 +1,6 @@
 //! The report: one HTML page that needs no script and no network, and the figures as JSON beside it.
 
+mod crowd;
 mod figures;
 mod heat;
 mod kernel;
@@ -60,6 +61,7 @@ pub fn page(results: &Results) -> String {
                     @if !asleep.is_empty() { (asleep_section(&asleep)) }
                     @if !checking.is_empty() { (checking_section(&checking)) }
                     @if !results.interrupts.is_empty() { (interrupt_section(&results.interrupts)) }
+                    @if let Some(rows) = &results.crowd { (crowd::section(rows)) }
                     @match &results.kernel {
                         Some(kernel) => { (kernel::section(kernel)) (kernel_method(results)) },
                         None => (method(results)),

@@ -52,8 +52,9 @@ With --kernel the client is Linux' usbtest driver, in the lab: cases 1 and 2 at 
 devices are attached over a socket pair as `usbwright attach` does it, and compared in the same boot with the floor, attached in \
 the same way, with the kernel's dummy_hcd and with its usbip-vudc, both with the kernel's own Gadget Zero.
 
-With --devices so many devices of one server are busy at once, and so are as many connections to the floor; a client thread for
-each. `least` and `most` are what a device got of an equal share. The last ratio is to one connection to the floor that is alone.
+With --devices so many devices of one server are busy at once, and so are as many connections to the floor; a client thread \
+for each. `least` and `most` are what a device got of an equal share. The last ratio is to one connection to the floor that is \
+alone.
 
 Times are of this machine, which should do nothing else meanwhile; build with --release. SIGINT ends it after the run that is \
 under way, and what was measured until then is told."
