@@ -230,10 +230,31 @@ fn described(lsusb: &str) -> Vec<String> {
         }
         let word = line.trim_start();
         if !skipping && !word.is_empty() && !OWN.iter().any(|own| word.starts_with(own)) {
-            lines.push(line.trim_end().to_owned());
+            lines.push(without_name(line));
         }
     }
     lines
+}
+
+/// A line without the name of its number, which `lsusb` tells where the machine has the list of them.
+fn without_name(line: &str) -> String {
+    const NAMED: [&str; 5] = [
+        "Class ",
+        "SubClass ",
+        "Protocol ",
+        "idVendor ",
+        "idProduct ",
+    ];
+    let line = line.trim_end();
+    let key = NAMED
+        .iter()
+        .find_map(|name| Some(line.find(name)? + name.len()));
+    let Some(key) = key else {
+        return line.to_owned();
+    };
+    let value = line[key..].trim_start();
+    let end = line.len() - value.len() + value.find(' ').unwrap_or(value.len());
+    line[..end].to_owned()
 }
 
 #[test]
