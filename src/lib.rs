@@ -14,3 +14,4 @@ pub mod vhci;
 pub use usbwright_emulator as emulator;
 pub use usbwright_models as models;
 pub use usbwright_protocol as protocol;
+pub use usbwright_target as target;

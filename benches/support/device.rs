@@ -47,7 +47,7 @@ impl Host {
 
     pub(crate) fn write(&mut self, data: &Bytes) -> Completion {
         let kind = TransferKind::Out {
-            data: data.clone(),
+            data: data.clone().into(),
             zero_packet: false,
         };
         self.run(EndpointAddress::new(1, Direction::Out), kind)

@@ -88,7 +88,7 @@
 //! assert_eq!(host(EndpointAddress::CONTROL, unknown).status, Status::Stalled);
 //!
 //! let data = Bytes::from_static(b"hello");
-//! host(RECEIVE, TransferKind::Out { data, zero_packet: false });
+//! host(RECEIVE, TransferKind::Out { data: data.into(), zero_packet: false });
 //! assert_eq!(host(SEND, TransferKind::In { length: 64 }).data.to_vec(), b"hello");
 //! # Ok::<(), usbwright_emulator::protocol::descriptor::DescriptorError>(())
 //! ```

@@ -14,7 +14,7 @@ pub mod usbip;
 
 pub use address::{Direction, EndpointAddress, TransferType};
 pub use now::Now;
-pub use port::{Class, DeviceSummary, Port};
+pub use port::{Class, DeviceSummary, Outside, Port};
 pub use setup::{Feature, Recipient, RequestKind, Setup, request};
 pub use speed::Speed;
 pub use transfer::{

@@ -1,6 +1,10 @@
 //! The seam between a device and its host: transfers in, completions out.
 
-use std::{task::Waker, time::Instant};
+use std::{
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
 
 use crate::{Completion, EndpointAddress, Now, Speed, Transfer, TransferId, TransferType};
 
@@ -52,9 +56,25 @@ pub trait Port: Send {
         true
     }
 
+    /// A way to wait for what comes from outside without holding the port, where there is one that is quicker than the waker.
+    /// Whoever uses it sets no waker.
+    fn outside(&self) -> Option<Arc<dyn Outside>> {
+        None
+    }
+
     /// Whether the device is still plugged in. Once it is not, every transfer ends as
     /// [`Status::Disconnected`](crate::Status::Disconnected).
     fn is_connected(&self) -> bool;
+}
+
+/// What a port hears of from outside, such as a socket: one thread at a time may wait for it while others use the port.
+pub trait Outside: Send + Sync {
+    /// Blocks until the port should be polled, for `timeout` at the most; may return early. Where another thread waits already,
+    /// it waits for its turn within the same time.
+    fn wait(&self, timeout: Option<Duration>);
+
+    /// Ends a wait of another thread soon, if there is one.
+    fn interrupt(&self);
 }
 
 /// What a device is, for whoever lists or attaches it.

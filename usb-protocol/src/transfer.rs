@@ -40,8 +40,8 @@ pub enum TransferKind {
     },
     /// A bulk or interrupt transfer to the device.
     Out {
-        /// The payload.
-        data: Bytes,
+        /// The payload, in one piece or in several.
+        data: Payload,
         /// End with a zero-length packet where the payload is a multiple of the packet size.
         #[doc(alias = "URB_ZERO_PACKET")]
         zero_packet: bool,
@@ -85,10 +85,33 @@ pub enum Status {
     Disconnected,
     /// The current configuration and settings have no such endpoint, or it is of another type.
     NoEndpoint,
-    /// The device did not answer, or answered what no device may.
+    /// The bus's rules were broken, in a way that nobody told apart; or the device answered what no device may.
     ProtocolError,
+    /// A packet came damaged, again and again.
+    #[doc(alias = "USBD_STATUS_CRC")]
+    Crc,
+    /// The device did not answer.
+    #[doc(alias = "USBD_STATUS_DEV_NOT_RESPONDING")]
+    NoResponse,
+    /// The host could not take the data as fast as it came.
+    #[doc(alias = "USBD_STATUS_DATA_OVERRUN")]
+    DataOverrun,
+    /// The host could not give the data as fast as it was to go.
+    #[doc(alias = "USBD_STATUS_DATA_UNDERRUN")]
+    DataUnderrun,
+    /// The host took the transfer back, as it had lasted too long.
+    #[doc(alias = "USBD_STATUS_TIMEOUT")]
+    TimedOut,
     /// An isochronous packet had no slot or no data in its frame.
     Missed,
+    /// Whoever has the device lacks memory for it.
+    #[doc(alias = "USBD_STATUS_INSUFFICIENT_RESOURCES")]
+    NoMemory,
+    /// Whoever has the device can't do this.
+    #[doc(alias = "USBD_STATUS_NOT_SUPPORTED")]
+    Unsupported,
+    /// Something else, which is told by a number of Linux (`errno`).
+    Other(u16),
 }
 
 /// The end of a transfer. Data may have come even where `status` tells of an error.

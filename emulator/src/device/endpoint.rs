@@ -8,7 +8,7 @@ use usbwright_protocol::{
     descriptor::EndpointDescriptor,
 };
 
-use super::iso::IsoTransfer;
+use super::{iso::IsoTransfer, pieces::Rest};
 use crate::firmware::{Context, Firmware, In, Out, World};
 
 /// An endpoint of the present settings.
@@ -47,6 +47,8 @@ pub(super) enum PendingKind {
     },
     Out {
         data: Bytes,
+        /// What follows `data`, which ends with a packet then.
+        rest: Rest,
         zero_packet: bool,
     },
     /// Boxed, as it would make every transfer larger.
@@ -127,6 +129,22 @@ impl Endpoint {
         }
     }
 
+    /// Brings OUT data that comes in pieces to whole packets; for a periodic endpoint, whose intervals it has to fill, to one piece.
+    pub(super) fn align(&self, pending: &mut Pending) {
+        let PendingKind::Out { data, rest, .. } = &mut pending.kind else {
+            return;
+        };
+        if !rest.is_empty() {
+            let periodic = self.transfer_type != TransferType::Bulk;
+            let packet = if periodic {
+                usize::MAX
+            } else {
+                self.packet_size.bytes
+            };
+            rest.align(data, packet);
+        }
+    }
+
     /// Moves as much of a transfer as the firmware is ready for and, where it is periodic, as it may at a time.
     pub(super) fn attempt(
         &mut self,
@@ -193,7 +211,12 @@ impl Endpoint {
         firmware: &mut dyn Firmware,
         world: &mut World,
     ) -> Option<Status> {
-        let PendingKind::Out { data, zero_packet } = &mut pending.kind else {
+        let PendingKind::Out {
+            data,
+            rest,
+            zero_packet,
+        } = &mut pending.kind
+        else {
             return None;
         };
         loop {
@@ -219,7 +242,13 @@ impl Endpoint {
                 data.advance(taken);
                 return None;
             }
-            *data = Bytes::new();
+            *data = rest.next().unwrap_or_default();
+            if !data.is_empty() {
+                if taken == self.capacity {
+                    return None;
+                }
+                continue;
+            }
             if ends || !std::mem::take(zero_packet) {
                 return Some(Status::Done);
             }

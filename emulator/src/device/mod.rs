@@ -4,6 +4,7 @@ mod control;
 mod endpoint;
 mod iso;
 mod periodic;
+mod pieces;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use self::{
     control::Request,
     endpoint::{Attempt, Endpoint, Pending, PendingKind},
     iso::IsoTransfer,
+    pieces::Rest,
     settings::Settings,
 };
 use crate::firmware::{Context, Firmware, World};
@@ -138,7 +140,14 @@ impl EmulatedDevice {
             TransferKind::In { length } => PendingKind::In {
                 length: length as usize,
             },
-            TransferKind::Out { data, zero_packet } => PendingKind::Out { data, zero_packet },
+            TransferKind::Out { data, zero_packet } => {
+                let (data, rest) = Rest::split(data);
+                PendingKind::Out {
+                    data,
+                    rest,
+                    zero_packet,
+                }
+            }
             TransferKind::Isochronous { data, packets } => {
                 PendingKind::Isochronous(Box::new(IsoTransfer::new(data, packets)))
             }
@@ -146,7 +155,7 @@ impl EmulatedDevice {
         self.accept_on(endpoint, Pending::new(id, kind));
     }
 
-    fn accept_on(&mut self, address: EndpointAddress, pending: Pending) {
+    fn accept_on(&mut self, address: EndpointAddress, mut pending: Pending) {
         let index = address.index();
         let Some(endpoint) = self.endpoints[index]
             .as_mut()
@@ -159,6 +168,7 @@ impl EmulatedDevice {
             debug!(endpoint = %address, "transfer refused: the endpoint is halted");
             return self.done.push_back(pending.end(Status::Stalled));
         }
+        endpoint.align(&mut pending);
         if endpoint.transfer_type != TransferType::Bulk {
             return self.accept_periodic(index, pending);
         }

@@ -336,7 +336,7 @@ impl Session {
                 length: submit.length,
             },
             Direction::Out => TransferKind::Out {
-                data,
+                data: data.into(),
                 zero_packet: submit.flags & ZERO_PACKET != 0,
             },
         })

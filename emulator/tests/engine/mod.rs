@@ -155,7 +155,7 @@ impl Host {
         let endpoint = self.endpoint();
         let data = self.shared.data(self.shared.length());
         let kind = TransferKind::Out {
-            data: data.clone(),
+            data: data.clone().into(),
             zero_packet: self.shared.byte().is_multiple_of(2),
         };
         self.submit(endpoint, kind, data.len(), false, data);

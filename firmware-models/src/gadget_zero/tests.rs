@@ -45,7 +45,13 @@ impl Host {
 
     fn write(&mut self, data: impl Into<Bytes>, zero_packet: bool) -> TransferId {
         let data = data.into();
-        self.submit(BULK_OUT, TransferKind::Out { data, zero_packet })
+        self.submit(
+            BULK_OUT,
+            TransferKind::Out {
+                data: data.into(),
+                zero_packet,
+            },
+        )
     }
 
     fn read(&mut self, length: u32) -> TransferId {

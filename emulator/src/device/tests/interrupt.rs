@@ -144,7 +144,7 @@ fn a_write_moves_every_packet_of_a_microframe_at_once_and_the_rest_in_the_next_o
     bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
     bench.firmware.calls();
     let kind = TransferKind::Out {
-        data: Bytes::from_static(&[9; 4000]),
+        data: Bytes::from_static(&[9; 4000]).into(),
         zero_packet: true,
     };
     bench.submit(INTERRUPT_OUT, kind);
@@ -166,7 +166,7 @@ fn a_zero_length_packet_after_a_full_interval_goes_in_the_next() {
     bench.done([0x01, 11, 1, 0, 0, 0, 0, 0]);
     bench.firmware.calls();
     let kind = TransferKind::Out {
-        data: Bytes::from_static(&[9; 2000]),
+        data: Bytes::from_static(&[9; 2000]).into(),
         zero_packet: true,
     };
     bench.submit(INTERRUPT_OUT, kind);

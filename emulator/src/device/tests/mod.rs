@@ -17,8 +17,8 @@ use std::{
 
 use bytes::Bytes;
 use usbwright_protocol::{
-    Class, Completion, Direction, EndpointAddress, IsoPacket, Port, Setup, Speed, Status, Transfer,
-    TransferId, TransferKind, TransferType,
+    Class, Completion, Direction, EndpointAddress, IsoPacket, Payload, Port, Setup, Speed, Status,
+    Transfer, TransferId, TransferKind, TransferType,
     descriptor::{
         Configuration, Device, Endpoint, Interface, MicrosoftFeatures, MicrosoftOs10,
         MicrosoftOs20, Setting, WebUsb,
@@ -211,7 +211,7 @@ impl Bench {
 
     fn write(&mut self, endpoint: EndpointAddress, data: &'static [u8]) -> TransferId {
         let kind = TransferKind::Out {
-            data: Bytes::from_static(data),
+            data: Bytes::from_static(data).into(),
             zero_packet: false,
         };
         self.submit(endpoint, kind)

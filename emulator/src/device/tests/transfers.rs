@@ -94,7 +94,7 @@ fn a_write_is_taken_in_parts_and_its_zero_length_packet_is_seen() {
     ];
     bench.firmware.with(|script| script.out.extend(parts));
     let kind = TransferKind::Out {
-        data: Bytes::from_static(&[9; 1024]),
+        data: Bytes::from_static(&[9; 1024]).into(),
         zero_packet: true,
     };
     bench.submit(OUT, kind);
@@ -107,6 +107,28 @@ fn a_write_is_taken_in_parts_and_its_zero_length_packet_is_seen() {
     );
     let taken = bench.firmware.with(|script| script.taken.clone());
     assert_eq!(taken, [vec![9; 512], vec![9; 512], vec![]]);
+}
+
+#[test]
+fn data_in_pieces_comes_as_whole_packets_and_is_one_transfer() {
+    let mut bench = Bench::configured(Speed::High);
+    let mut data = Payload::new();
+    for piece in [&[1; 1024][..], &[2; 100], &[3; 500]] {
+        data.push(Bytes::copy_from_slice(piece));
+    }
+    let kind = TransferKind::Out {
+        data,
+        zero_packet: false,
+    };
+    bench.submit(OUT, kind);
+    assert_eq!(bench.ends(), [(2, Status::Done, 1624)]);
+    let taken = bench.firmware.with(|script| script.taken.clone());
+    let packets: Vec<_> = taken.iter().map(Vec::len).collect();
+    assert_eq!(packets, [1024, 512, 88]);
+    assert_eq!(
+        taken.concat(),
+        [&[1; 1024][..], &[2; 100], &[3; 500]].concat()
+    );
 }
 
 #[test]

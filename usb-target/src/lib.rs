@@ -1,0 +1,3 @@
+//! The host's side of one USB device, with no kernel.
+
+pub use usbwright_protocol as protocol;
