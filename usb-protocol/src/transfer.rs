@@ -1,5 +1,7 @@
 //! Transfers, which a host sends to a device, and the completions that end them.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::{EndpointAddress, Setup};
@@ -112,6 +114,29 @@ pub enum Status {
     Unsupported,
     /// Something else, which is told by a number of Linux (`errno`).
     Other(u16),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Stalled => "it stalled",
+            Self::Overflow => "it sent more than it was asked for (babble)",
+            Self::Cancelled => "the transfer was taken back",
+            Self::Disconnected => "the device is gone",
+            Self::NoEndpoint => "it has no such endpoint",
+            Self::ProtocolError => "it broke the bus's rules",
+            Self::Crc => "packets came damaged",
+            Self::NoResponse => "it did not answer",
+            Self::DataOverrun => "the host could not take the data as fast as it came",
+            Self::DataUnderrun => "the host could not give the data as fast as it was to go",
+            Self::TimedOut => "it took too long",
+            Self::Missed => "its frame was missed",
+            Self::NoMemory => "the host lacks memory",
+            Self::Unsupported => "the host can't do this",
+            Self::Other(errno) => return write!(f, "error {errno}"),
+        })
+    }
 }
 
 /// The end of a transfer. Data may have come even where `status` tells of an error.
