@@ -6,7 +6,6 @@
 
 pub mod bench;
 pub mod lab;
-pub mod remote;
 pub mod sysfs;
 pub mod usbtest;
 pub mod vhci;
@@ -14,4 +13,4 @@ pub mod vhci;
 pub use usbwright_emulator as emulator;
 pub use usbwright_models as models;
 pub use usbwright_protocol as protocol;
-pub use usbwright_target as target;
+pub use usbwright_target::{self as target, usbip as remote};
