@@ -24,9 +24,9 @@ use usbwright::{
         InterruptRow, Machine, Method, Pacing, Results, Row, Section, Subject, compare, parse_size,
         write_report,
     },
-    models::Spec,
     protocol::Direction,
     remote::{RemoteDevice, RemoteDeviceError},
+    source::Source,
 };
 
 use self::{
@@ -84,7 +84,7 @@ struct RunArguments {
         default_value = "gadget-zero,pattern=2",
         conflicts_with = "device"
     )]
-    spec: Spec,
+    spec: Source,
     /// What to compare with: `floor`, or a device of another server
     #[arg(long, value_name = "floor|DEVICE")]
     against: Option<Against>,

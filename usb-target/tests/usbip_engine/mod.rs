@@ -61,7 +61,7 @@ pub(crate) fn run(script: &[u8]) {
                 true
             }
             3 if script.byte() < 16 => engine.exchange.reset().is_ok(),
-            4 | 5 | 6 => engine.reply(&mut script),
+            4..=6 => engine.reply(&mut script),
             7 => {
                 let count = usize::from(script.byte());
                 let bytes = script.bytes(count);
