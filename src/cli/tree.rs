@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use serde_json::json;
 use usbwright::{
     models::Spec,
@@ -58,7 +59,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             host: "127.0.0.1".to_owned(),
             port: usbwright::protocol::usbip::PORT,
         };
-        for device in server.list()? {
+        let devices = server
+            .list()
+            .context("name a DEVICE, or serve some on this machine")?;
+        for device in devices {
             shown.push(exported(&device, &names).lines());
             values.push(list::as_json(&device));
         }
@@ -112,10 +116,12 @@ impl Node {
 fn tree(description: &Description, state: &DeviceState, names: &UsbIds) -> String {
     let plant = Plant { description, names };
     let device = &description.device().descriptor;
-    let mut label = names.product(device.vendor_id, device.product_id);
-    label += &format!(", {} speed", description.speed());
-    label += &plant.name(", product ", device.product_index);
+    let (vendor, product) = (device.vendor_id, device.product_id);
+    let mut label = format!("{vendor:04x}:{product:04x}");
+    label += &plant.name_or(device.product_index, names.product_name(vendor, product));
+    label += &plant.name_or(device.manufacturer_index, names.vendor(vendor));
     label += &plant.name(", serial ", device.serial_index);
+    label += &format!(", {} speed", description.speed());
     let configurations = description.configurations().iter();
     let under = configurations.map(|own| {
         let in_force = state.configuration == Some(own.descriptor.value);
@@ -136,6 +142,15 @@ impl Plant<'_> {
     fn name(&self, before: &str, index: u8) -> String {
         let text = self.description.string(index);
         text.map_or(String::new(), |text| format!("{before}{text:?}"))
+    }
+
+    /// A string; where there is none, what else it is called.
+    fn name_or(&self, index: u8, known: Option<&str>) -> String {
+        match (self.description.string(index), known) {
+            (Some(text), _) => format!(", {text:?}"),
+            (None, Some(name)) => format!(", {name}"),
+            (None, None) => String::new(),
+        }
     }
 
     fn configuration(&self, own: &ConfigurationDescriptor, in_force: bool) -> Node {
@@ -237,5 +252,27 @@ fn exported(device: &ExportedDevice, names: &UsbIds) -> Node {
     Node {
         label: format!("{}: {product}, {} speed", device.bus_id, summary.speed),
         under: vec![configuration],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::show::tests::{composite, described, ids};
+
+    #[test]
+    fn a_device_is_a_tree_with_its_configuration_in_force_marked() {
+        let (description, mut state) = local::describe(&"gadget-zero".parse().unwrap()).unwrap();
+        state.configuration = Some(2);
+        insta::assert_snapshot!("gadget_zero", tree(&description, &state, &ids()));
+    }
+
+    #[test]
+    fn the_interfaces_of_a_function_are_under_it() {
+        let description = described(Speed::High, composite);
+        let state = DeviceState::default();
+        let text = tree(&description, &state, &ids());
+        insta::assert_snapshot!("composite", text);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
     }
 }

@@ -6,7 +6,7 @@ mod json;
 mod page;
 mod standard;
 #[cfg(test)]
-mod tests;
+pub(in crate::cli) mod tests;
 mod text;
 
 use std::{

@@ -5,9 +5,9 @@ use std::fmt::{Display, Write as _};
 /// Spaces that each level is indented by.
 const STEP: usize = 2;
 /// The column in which values end.
-const VALUE_END: usize = 44;
+const VALUE_END: usize = 40;
 /// The column in which what they mean begins.
-const MEANING: usize = 46;
+const MEANING: usize = 42;
 /// The widest line, in columns.
 pub(super) const WIDTH: usize = 100;
 /// Bytes in a line of hexadecimal numbers.

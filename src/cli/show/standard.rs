@@ -204,15 +204,19 @@ pub(super) fn companion(
 ) {
     let mut fields = Fields::new(page, raw.bytes);
     head(&mut fields);
-    fields.number("bMaxBurst", |burst| {
-        format!("{} packets", u16::from(burst) + 1)
+    fields.number("bMaxBurst", |burst| match burst {
+        0 => "1 packet in a burst".to_owned(),
+        _ => format!("{} packets in a burst", u16::from(burst) + 1),
     });
     fields.bits("bmAttributes", |bits| match transfer_type {
         Some(TransferType::Bulk) if bits & 0x1f != 0 => {
             format!("{} streams", 1_u64 << (bits & 0x1f))
         }
         Some(TransferType::Isochronous) if bits & 0x80 != 0 => "SSP companion follows".to_owned(),
-        Some(TransferType::Isochronous) => format!("Mult {}", bits & 3),
+        Some(TransferType::Isochronous) => match bits & 3 {
+            0 => "1 burst in an interval".to_owned(),
+            mult => format!("{} bursts in an interval", mult + 1),
+        },
         _ => String::new(),
     });
     fields.number_16("wBytesPerInterval", nothing);

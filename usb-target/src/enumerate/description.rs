@@ -7,7 +7,7 @@ use usbwright_protocol::{
     EndpointAddress, Speed,
     descriptor::{
         BosDescriptor, ConfigurationDescriptor, DeviceDescriptor, EndpointDescriptor,
-        QualifierDescriptor,
+        QualifierDescriptor, RawDescriptors, SettingDescriptor,
     },
 };
 
@@ -124,10 +124,28 @@ impl Description {
             named.push(configuration.name_index);
             named.extend(configuration.associations.iter().map(|it| it.name_index));
             let interfaces = configuration.interfaces.iter();
-            let settings = interfaces.flat_map(|interface| &interface.settings);
-            named.extend(settings.map(|setting| setting.name_index));
+            for setting in interfaces.flat_map(|interface| &interface.settings) {
+                named.push(setting.name_index);
+                named.extend(class_strings(setting));
+            }
         }
         named.retain(|index| *index != 0);
         named
     }
+}
+
+/// The strings that a communications interface's own descriptors name: of networking, of countries and of network channels
+/// (USB CDC 1.2 §5.2.3; ECM 1.2 §5.4: the address of an Ethernet adapter is a string).
+#[doc(alias = "iMACAddress")]
+fn class_strings(setting: &SettingDescriptor) -> impl Iterator<Item = u8> {
+    const COMMUNICATIONS: u8 = 2;
+    const CS_INTERFACE: u8 = 0x24;
+    let known = setting.class.class == COMMUNICATIONS;
+    let extra: &[u8] = if known { &setting.extra } else { &[] };
+    let descriptors = RawDescriptors::new(extra).flatten();
+    descriptors.filter_map(|raw| match *raw.bytes {
+        [_, CS_INTERFACE, 0x0f | 0x07, index, ..] => Some(index),
+        [_, CS_INTERFACE, 0x0a, _, index, ..] => Some(index),
+        _ => None,
+    })
 }
