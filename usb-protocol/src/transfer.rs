@@ -249,9 +249,83 @@ impl Payload {
         one.into_iter().chain(many)
     }
 
+    /// Appends another payload's pieces.
+    pub fn append(&mut self, other: Self) {
+        other.into_pieces().for_each(|piece| self.push(piece));
+    }
+
+    /// Splits it in two: what comes after the first `at` bytes is taken out. Nothing is copied.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let mut after = Self::new();
+        if at >= self.length {
+            return after;
+        }
+        let mut before = Self::new();
+        for mut piece in std::mem::take(self).into_pieces() {
+            let room = at - before.len();
+            if room == 0 {
+                after.push(piece);
+            } else if piece.len() <= room {
+                before.push(piece);
+            } else {
+                after.push(piece.split_off(room));
+                before.push(piece);
+            }
+        }
+        *self = before;
+        after
+    }
+
+    /// All bytes in one piece; copied only where there are several.
+    pub fn into_bytes(self) -> Bytes {
+        match self.pieces {
+            Pieces::None => Bytes::new(),
+            Pieces::One(piece) => piece,
+            Pieces::Many(pieces) => pieces.concat().into(),
+        }
+    }
+
     /// A copy of all bytes in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
         self.pieces().concat()
+    }
+}
+
+impl PartialEq<[u8]> for Payload {
+    fn eq(&self, other: &[u8]) -> bool {
+        let mut rest = other;
+        self.length == other.len()
+            && self.pieces().iter().all(|piece| {
+                let (first, after) = rest.split_at(piece.len());
+                rest = after;
+                first == piece
+            })
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<&'static [u8]> for Payload {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Payload {
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl FromIterator<Bytes> for Payload {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        let mut payload = Self::new();
+        pieces.into_iter().for_each(|piece| payload.push(piece));
+        payload
     }
 }
 
