@@ -19,7 +19,7 @@ use usbwright::{
 };
 
 use super::{
-    list, local,
+    list, open,
     show::{self, transfer_type},
     usb_ids::UsbIds,
 };
@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut shown = Vec::new();
     let mut values = Vec::new();
     for spec in &arguments.devices {
-        let (description, state) = local::describe(spec)?;
+        let (description, state) = open::describe(spec)?;
         shown.push(tree(&description, &state, &names));
         values.push(show::json(&description, &state));
     }
@@ -115,13 +115,7 @@ impl Node {
 /// A device in lines; the configuration in force is marked.
 fn tree(description: &Description, state: &DeviceState, names: &UsbIds) -> String {
     let plant = Plant { description, names };
-    let device = &description.device().descriptor;
-    let (vendor, product) = (device.vendor_id, device.product_id);
-    let mut label = format!("{vendor:04x}:{product:04x}");
-    label += &plant.name_or(device.product_index, names.product_name(vendor, product));
-    label += &plant.name_or(device.manufacturer_index, names.vendor(vendor));
-    label += &plant.name(", serial ", device.serial_index);
-    label += &format!(", {} speed", description.speed());
+    let label = show::title(description, names);
     let configurations = description.configurations().iter();
     let under = configurations.map(|own| {
         let in_force = state.configuration == Some(own.descriptor.value);
@@ -142,15 +136,6 @@ impl Plant<'_> {
     fn name(&self, before: &str, index: u8) -> String {
         let text = self.description.string(index);
         text.map_or(String::new(), |text| format!("{before}{text:?}"))
-    }
-
-    /// A string; where there is none, what else it is called.
-    fn name_or(&self, index: u8, known: Option<&str>) -> String {
-        match (self.description.string(index), known) {
-            (Some(text), _) => format!(", {text:?}"),
-            (None, Some(name)) => format!(", {name}"),
-            (None, None) => String::new(),
-        }
     }
 
     fn configuration(&self, own: &ConfigurationDescriptor, in_force: bool) -> Node {
@@ -182,9 +167,9 @@ impl Plant<'_> {
                 (Some(_), Some(node)) if found == function => node.under.extend(nodes),
                 (Some(position), _) => {
                     let association = &own.associations[position];
-                    let mut label =
-                        format!("function {}", self.names.known_class(association.class));
+                    let mut label = "function".to_owned();
                     label += &self.name(" ", association.name_index);
+                    label += &format!(": {}", self.names.known_class(association.class));
                     under.push(Node {
                         label,
                         under: nodes,
@@ -199,9 +184,9 @@ impl Plant<'_> {
 
     fn settings(&self, own: &InterfaceDescriptor) -> Vec<Node> {
         let settings = own.settings.iter().map(|setting| {
-            let mut label = format!("interface {}, setting {}: ", own.number, setting.alternate);
-            label += &self.names.known_class(setting.class);
+            let mut label = format!("interface {}, setting {}", own.number, setting.alternate);
             label += &self.name(" ", setting.name_index);
+            label += &format!(": {}", self.names.known_class(setting.class));
             let endpoints = setting.endpoints.iter();
             let speed = self.description.speed();
             let under = endpoints.map(|own| endpoint(own, speed)).collect();
@@ -262,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_device_is_a_tree_with_its_configuration_in_force_marked() {
-        let (description, mut state) = local::describe(&"gadget-zero".parse().unwrap()).unwrap();
+        let (description, mut state) = open::describe(&"gadget-zero".parse().unwrap()).unwrap();
         state.configuration = Some(2);
         insta::assert_snapshot!("gadget_zero", tree(&description, &state, &ids()));
     }

@@ -97,14 +97,13 @@ impl UsbIds {
         )
     }
 
-    /// As much of `Class / Subclass / Protocol` as has names, and the codes.
+    /// The codes, and as much of `Class / Subclass / Protocol` as has names.
     pub(super) fn known_class(&self, class: Class) -> String {
         let names = self.class_names(class).into_iter().flatten();
         let names: Vec<_> = names.collect();
-        match names[..] {
-            [] => codes(class),
-            _ => format!("{} {}", names.join(" / "), codes(class)),
-        }
+        format!("{} {}", codes(class), names.join(" / "))
+            .trim_end()
+            .to_owned()
     }
 
     fn name(&self, keys: &str) -> Option<&str> {
@@ -209,7 +208,7 @@ L 0009  English
         };
         assert_eq!(
             ids().known_class(keyboard),
-            "Human Interface Device / Boot Interface Subclass (03/01/77)"
+            "(03/01/77) Human Interface Device / Boot Interface Subclass"
         );
         assert_eq!(ids().known_class(Class::VENDOR), "(ff/00/00)");
     }

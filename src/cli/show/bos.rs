@@ -144,7 +144,7 @@ fn superspeed_plus(fields: &mut Fields<'_, '_>) {
     fields.bits_32("bmAttributes", |bits| {
         let speeds = (bits & 0x1f) + 1;
         let ids = (bits >> 5 & 0x0f) + 1;
-        format!("{speeds} sublink speeds, {ids} sublink speed ids")
+        format!("sublink speeds: {speeds}, their ids: {ids}")
     });
     fields.bits_16("wFunctionalitySupport", |bits| {
         let [id, input, output] = [bits & 0x0f, bits >> 8 & 0x0f, bits >> 12];

@@ -16,23 +16,26 @@ use std::{
 
 use usbwright::models::Spec;
 
-pub(super) use self::json::{json, transfer_type};
 use self::text::text;
-use super::{local, usb_ids::UsbIds};
+pub(super) use self::{
+    json::{json, transfer_type},
+    text::title,
+};
+use super::{open, usb_ids::UsbIds};
 
 /// Show every descriptor of a device, as `lsusb -v` does.
 ///
-/// The device is made, and asked as a host asks it; its descriptors are told field by field, in the order of their bytes, with the
-/// names that usb.ids has. What breaks a rule is told at the end.
+/// The device is opened as a host opens it; its descriptors are told field by field, in the order of their bytes, with the names
+/// that usb.ids has. What breaks a rule is told at the end.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A DEVICE is a SPEC, MODEL[,key[=value]]…, such as gadget-zero,speed=super: `usbwright devices` lists the models.
 
-JSON: an object with speed, configuration (the value of the one in force, 0 for none, null where the device does not say), status,
-device, configurations, bos, qualifier, other_speed_configurations, languages, strings (by index) and defects. Its parts are named as in
-the specification, without prefixes and in words: vendor_id, max_packet_size, interval. Names of strings are objects of index
-and text; ids and versions are hexadecimal digits, as is bytes: a descriptor as it came, with all that belongs to it. Classes are
-three numbers. Fields may be added.")]
+JSON: an object with speed, configuration (the value of the one in force, 0 for none, null where the device does not say), \
+status, device, configurations, bos, qualifier, other_speed_configurations, languages, strings (by index) and defects. \
+Its parts are named as in the specification, without prefixes and in words: vendor_id, max_packet_size, interval. A name is an \
+object of index and text, or null; ids, versions and languages are digits; extra, data and bytes are hexadecimal digits, of \
+which bytes is a descriptor as it came, with all that belongs to it. A class is three numbers. Fields may be added.")]
 pub(super) struct Arguments {
     /// The device.
     #[arg(value_name = "DEVICE")]
@@ -44,7 +47,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (description, state) = local::describe(&arguments.device)?;
+    let (description, state) = open::describe(&arguments.device)?;
     let mut out = stdout().lock();
     if arguments.json {
         writeln!(out, "{:#}", json(&description, &state))?;

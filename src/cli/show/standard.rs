@@ -3,7 +3,7 @@
 use usbwright::protocol::{Class, EndpointAddress, Speed, TransferType, descriptor::RawDescriptor};
 
 use super::{
-    page::{Fields, Page, nothing, release, words_of},
+    page::{Fields, Page, nothing, words_of},
     text::Subject,
 };
 
@@ -294,12 +294,4 @@ fn class(fields: &mut Fields<'_, '_>, subject: &Subject<'_>, names: [&str; 3]) -
         .number(names[2], |_| third.unwrap_or_default())
         .unwrap_or(0);
     class
-}
-
-/// A device's release and ids in one line.
-pub(super) fn title(subject: &Subject<'_>) -> String {
-    let device = &subject.description.device().descriptor;
-    let name = subject.names.product(device.vendor_id, device.product_id);
-    let speed = subject.description.speed();
-    format!("{name}, release {}, {speed} speed", release(device.release))
 }

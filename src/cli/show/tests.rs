@@ -18,7 +18,7 @@ use usbwright::{
 };
 
 use super::{json::json, page::WIDTH, text::text};
-use crate::cli::{local, usb_ids::UsbIds};
+use crate::cli::{open, usb_ids::UsbIds};
 
 /// A few names, the same on every machine.
 pub(in crate::cli) fn ids() -> UsbIds {
@@ -122,8 +122,7 @@ pub(in crate::cli) fn composite(speed: Speed) -> Device {
 fn gadget_zero_is_shown_field_by_field() {
     for speed in ["high", "super"] {
         let spec = format!("gadget-zero,speed={speed}").parse().unwrap();
-        let (description, mut state) = local::describe(&spec).unwrap();
-        state.configuration = Some(3);
+        let (description, state) = open::describe(&spec).unwrap();
         let name = format!("gadget_zero_{speed}");
         insta::assert_snapshot!(name, text(&description, &state, &ids()));
     }
@@ -131,7 +130,7 @@ fn gadget_zero_is_shown_field_by_field() {
 
 #[test]
 fn gadget_zero_is_shown_as_json() {
-    let (description, state) = local::describe(&"gadget-zero".parse().unwrap()).unwrap();
+    let (description, state) = open::describe(&"gadget-zero".parse().unwrap()).unwrap();
     insta::assert_snapshot!(format!("{:#}", json(&description, &state)));
 }
 
@@ -153,6 +152,35 @@ fn a_composite_device_is_shown_as_json() {
     let description = described(Speed::Super, composite);
     let value = json(&description, &DeviceState::default());
     insta::assert_snapshot!(format!("{value:#}"));
+}
+
+#[test]
+fn every_field_that_lsusb_tells_of_gadget_zero_is_told() {
+    let told = [
+        (
+            "high",
+            include_str!("../../../tests/data/gadget-zero-high.txt"),
+        ),
+        (
+            "super",
+            include_str!("../../../tests/data/gadget-zero-super.txt"),
+        ),
+    ];
+    for (speed, lsusb) in told {
+        let spec = format!("gadget-zero,speed={speed}").parse().unwrap();
+        let (description, state) = open::describe(&spec).unwrap();
+        let own = text(&description, &state, &ids());
+        let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+        let own: Vec<_> = own.lines().filter_map(first).collect();
+        let prefixes = ["b", "w", "i", "dw"];
+        // A slip of lsusb's: the specification has wU2DevExitLat.
+        let known = |field: &String| {
+            prefixes.iter().any(|it| field.starts_with(it)) && field != "bU2DevExitLat"
+        };
+        for field in lsusb.lines().filter_map(first).filter(known) {
+            assert!(own.contains(&field), "{field} at {speed} speed");
+        }
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Subject<'_> {
 pub(super) fn text(description: &Description, state: &DeviceState, names: &UsbIds) -> String {
     let subject = Subject { description, names };
     let mut page = Page::default();
-    page.words(&standard::title(&subject));
+    page.words(&title(description, names));
     page.under("Device Descriptor", |page| {
         standard::device(page, &subject, &description.device().bytes);
     });
@@ -75,6 +75,28 @@ pub(super) fn text(description: &Description, state: &DeviceState, names: &UsbId
     }
     ending(&mut page, description, state, names);
     page.into_text()
+}
+
+/// A device in one line: its ids, names and speed. Where it has no name of its own, that of usb.ids.
+pub(in crate::cli) fn title(description: &Description, names: &UsbIds) -> String {
+    let device = &description.device().descriptor;
+    let (vendor, product) = (device.vendor_id, device.product_id);
+    let mut title = format!("{vendor:04x}:{product:04x}");
+    let known = [
+        (device.product_index, names.product_name(vendor, product)),
+        (device.manufacturer_index, names.vendor(vendor)),
+    ];
+    for (index, known) in known {
+        match (description.string(index), known) {
+            (Some(own), _) => title += &format!(", {own:?}"),
+            (None, Some(known)) => title += &format!(", {known}"),
+            (None, None) => {}
+        }
+    }
+    if let Some(serial) = description.string(device.serial_index) {
+        title += &format!(", serial {serial:?}");
+    }
+    title + &format!(", {} speed", description.speed())
 }
 
 /// What no descriptor tells.
