@@ -18,11 +18,7 @@ use usbwright::{
     target::enumerate::{Description, DeviceState},
 };
 
-use super::{
-    list, open,
-    show::{self, transfer_type},
-    usb_ids::UsbIds,
-};
+use super::{list, open, show, usb_ids::UsbIds};
 
 /// The widest line, in columns.
 const WIDTH: usize = 100;
@@ -198,7 +194,7 @@ impl Plant<'_> {
 
 fn endpoint(own: &EndpointDescriptor, speed: Speed) -> Node {
     let direction = own.address.direction().to_string();
-    let kind = transfer_type(own.transfer_type);
+    let kind = own.transfer_type.name();
     let mut label = format!("{} {direction:3} {kind}, ", own.address);
     if own.transactions > 1 {
         label += &format!("{} x ", own.transactions);

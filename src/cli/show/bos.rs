@@ -1,20 +1,11 @@
 //! The binary object store and its capabilities, field by field (USB 3.2 §9.6.2).
 
-use usbwright::protocol::descriptor::{RawDescriptor, RawDescriptors, kind};
+use usbwright::protocol::descriptor::{MicrosoftOs20, RawDescriptor, RawDescriptors, WebUsb, kind};
 
 use super::{
     page::{Fields, Page, nothing, words_of},
     standard,
 };
-
-/// Microsoft OS 2.0's, in the order of the wire.
-const MICROSOFT_OS_20: [u8; 16] = [
-    0xdf, 0x60, 0xdd, 0xd8, 0x89, 0x45, 0xc7, 0x4c, 0x9c, 0xd2, 0x65, 0x9d, 0x9e, 0x64, 0x8a, 0x9f,
-];
-/// WebUSB's, in the order of the wire.
-const WEBUSB: [u8; 16] = [
-    0x38, 0xb6, 0x08, 0x34, 0xa9, 0x09, 0xa0, 0x47, 0x8b, 0xfd, 0xa0, 0x76, 0x88, 0x15, 0xb6, 0x65,
-];
 
 /// Speeds by the bits of `wSpeedsSupported`.
 const SPEEDS: [(u32, &str); 4] = [
@@ -109,12 +100,12 @@ fn container(fields: &mut Fields<'_, '_>) {
 fn platform(fields: &mut Fields<'_, '_>) {
     fields.number("bReserved", nothing);
     let uuid = fields.uuid("PlatformCapabilityUUID", |uuid| match uuid {
-        MICROSOFT_OS_20 => "Microsoft OS 2.0",
-        WEBUSB => "WebUSB",
+        MicrosoftOs20::PLATFORM => "Microsoft OS 2.0",
+        WebUsb::PLATFORM => "WebUSB",
         _ => "",
     });
     match uuid {
-        Some(MICROSOFT_OS_20) => {
+        Some(MicrosoftOs20::PLATFORM) => {
             while fields.left().len() >= 8 {
                 fields.bits_32("dwWindowsVersion", windows);
                 fields.number_16("wMSOSDescriptorSetTotalLength", nothing);
@@ -122,7 +113,7 @@ fn platform(fields: &mut Fields<'_, '_>) {
                 fields.number("bAltEnumCode", nothing);
             }
         }
-        Some(WEBUSB) => {
+        Some(WebUsb::PLATFORM) => {
             fields.release("bcdVersion");
             fields.bits("bVendorCode", nothing);
             fields.number("iLandingPage", nothing);

@@ -109,7 +109,20 @@ fn pipe_usage(fields: &mut Fields<'_, '_>) {
 /// A functional descriptor (USB CDC 1.2 §5.2.3, PSTN 1.2 §5.3, ECM 1.2 §5.4, NCM 1.0 §5.2, MBIM 1.0 §6.4).
 fn cdc(page: &mut Page, subject: &Subject<'_>, raw: &RawDescriptor<'_>) {
     let subtype = raw.body().first().copied().unwrap_or(0xff);
-    let name = match subtype {
+    let name = cdc_name(subtype);
+    described(
+        page,
+        &format!("CDC {name} Functional Descriptor"),
+        raw,
+        |fields| {
+            fields.bits("bDescriptorSubtype", nothing);
+            cdc_fields(fields, subject, subtype);
+        },
+    );
+}
+
+fn cdc_name(subtype: u8) -> &'static str {
+    match subtype {
         0x00 => "Header",
         0x01 => "Call Management",
         0x02 => "ACM",
@@ -140,16 +153,7 @@ fn cdc(page: &mut Page, subject: &Subject<'_>, raw: &RawDescriptor<'_>) {
         0x1b => "MBIM",
         0x1c => "MBIM Extended",
         _ => "Unknown",
-    };
-    described(
-        page,
-        &format!("CDC {name} Functional Descriptor"),
-        raw,
-        |fields| {
-            fields.bits("bDescriptorSubtype", nothing);
-            cdc_fields(fields, subject, subtype);
-        },
-    );
+    }
 }
 
 fn cdc_fields(fields: &mut Fields<'_, '_>, subject: &Subject<'_>, subtype: u8) {

@@ -169,7 +169,7 @@ fn endpoint(own: &EndpointDescriptor, speed: Speed) -> Value {
         "address": own.address.to_string(),
         "number": own.address.number(),
         "direction": own.address.direction().to_string(),
-        "type": transfer_type(own.transfer_type),
+        "type": own.transfer_type.name(),
         "max_packet_size": own.max_packet_size,
         "transactions": own.transactions,
         "interval": own.interval,
@@ -198,16 +198,6 @@ fn endpoint(own: &EndpointDescriptor, speed: Speed) -> Value {
         })),
         "extra": hex(&own.extra),
     })
-}
-
-/// A transfer type's name.
-pub(in crate::cli) fn transfer_type(own: TransferType) -> &'static str {
-    match own {
-        TransferType::Control => "control",
-        TransferType::Isochronous => "isochronous",
-        TransferType::Bulk => "bulk",
-        TransferType::Interrupt => "interrupt",
-    }
 }
 
 fn capability(own: &Capability) -> Value {

@@ -17,10 +17,7 @@ use std::{
 use usbwright::models::Spec;
 
 use self::text::text;
-pub(super) use self::{
-    json::{json, transfer_type},
-    text::title,
-};
+pub(super) use self::{json::json, text::title};
 use super::{open, usb_ids::UsbIds};
 
 /// Show every descriptor of a device, as `lsusb -v` does.

@@ -154,12 +154,7 @@ pub(super) fn endpoint(page: &mut Page, at: At<'_>, raw: &RawDescriptor<'_>) -> 
 }
 
 fn attributes(bits: u8, transfer_type: TransferType, speed: Speed) -> String {
-    let kind = match transfer_type {
-        TransferType::Control => "control",
-        TransferType::Isochronous => "isochronous",
-        TransferType::Bulk => "bulk",
-        TransferType::Interrupt => "interrupt",
-    };
+    let kind = transfer_type.name();
     let synchronization = [
         "no synchronization",
         "asynchronous",

@@ -39,7 +39,7 @@ pub struct ControlAnswer {
 ///
 /// Nothing that the device says is trusted. What a host can do without (BOS, qualifier, other-speed configurations, strings) may be
 /// missing or bad; that is told by [`Description::defects`]. A descriptor that nobody names is not asked for, nor are
-/// Microsoft's. At most 255 configurations of 64 KiB are read.
+/// Microsoft's. Of BOS and configurations together at most 1 MiB is read.
 ///
 /// # Errors
 /// Where the device descriptor or a configuration can't be read or is malformed; where the device is gone or the transfer is
