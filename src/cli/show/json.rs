@@ -21,10 +21,7 @@ use crate::cli::list::class_json;
 pub(in crate::cli) fn json(description: &Description, state: &DeviceState) -> Value {
     let own = Json(description);
     let speed = description.speed();
-    let other = match speed {
-        Speed::High => Speed::Full,
-        _ => Speed::High,
-    };
+    let other = description.other_speed().unwrap_or(speed);
     let strings: BTreeMap<_, _> = description
         .strings()
         .map(|(index, text)| (index.to_string(), text))

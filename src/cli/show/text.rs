@@ -2,7 +2,7 @@
 
 use usbwright::{
     protocol::{
-        Class, Speed, TransferType,
+        Class, TransferType,
         descriptor::{ConfigurationDescriptor, RawDescriptor, RawDescriptors, kind},
     },
     target::enumerate::{Description, DeviceState, Fetched},
@@ -47,12 +47,8 @@ pub(super) fn text(description: &Description, state: &DeviceState, names: &UsbId
     for own in description.configurations() {
         let marked = state.configuration == Some(own.descriptor.value);
         let mark = if marked { " (in force)" } else { "" };
-        configuration(
-            &mut page,
-            at,
-            &format!("Configuration Descriptor{mark}"),
-            own,
-        );
+        let heading = format!("Configuration Descriptor{mark}");
+        configuration(&mut page, at, &heading, own);
     }
     if let Some(own) = description.bos() {
         page.under("Binary Object Store Descriptor", |page| {
@@ -64,10 +60,7 @@ pub(super) fn text(description: &Description, state: &DeviceState, names: &UsbId
             standard::qualifier(page, &subject, &own.bytes);
         });
     }
-    let speed = match description.speed() {
-        Speed::High => Speed::Full,
-        _ => Speed::High,
-    };
+    let speed = description.other_speed().unwrap_or(at.speed);
     let subject = &subject;
     for own in description.other_speed_configurations() {
         let heading = format!("Other Speed Configuration Descriptor ({speed} speed)");

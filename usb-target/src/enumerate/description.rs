@@ -84,6 +84,11 @@ impl Description {
         self.qualifier.as_ref()
     }
 
+    /// The other of full and high speed, for a device that runs at one of them.
+    pub fn other_speed(&self) -> Option<Speed> {
+        other_speed(self.speed)
+    }
+
     /// The configurations at the other of full and high speed, by their indices.
     pub fn other_speed_configurations(&self) -> &[Fetched<ConfigurationDescriptor>] {
         &self.other_speed
@@ -131,6 +136,15 @@ impl Description {
         }
         named.retain(|index| *index != 0);
         named
+    }
+}
+
+/// The other of full and high speed.
+pub(super) fn other_speed(speed: Speed) -> Option<Speed> {
+    match speed {
+        Speed::Full => Some(Speed::High),
+        Speed::High => Some(Speed::Full),
+        Speed::Low | Speed::Super | Speed::SuperPlus => None,
     }
 }
 

@@ -56,11 +56,7 @@ pub async fn enumerate(
         0x0201.. => bos(&mut reader).await?,
         _ => None,
     };
-    let other = match speed {
-        Speed::Full if version >= 0x0200 => Some(Speed::High),
-        Speed::High if version >= 0x0200 => Some(Speed::Full),
-        _ => None,
-    };
+    let other = description::other_speed(speed).filter(|_| version >= 0x0200);
     let qualifier = match other {
         Some(_) => qualifier(&mut reader, speed).await?,
         None => None,
