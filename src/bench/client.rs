@@ -18,11 +18,13 @@ use super::{
     cell::Cell,
     sample::{Quantiles, Sample},
 };
-use crate::protocol::{
-    Direction,
-    usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, ReplyError, Submit},
+use crate::{
+    protocol::{
+        Direction,
+        usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, ReplyError, Submit},
+    },
+    target::TransferFailed,
 };
-use crate::target::TransferFailed;
 
 /// Bytes read at a time.
 const READ: usize = 256 << 10;
