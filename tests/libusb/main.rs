@@ -1,0 +1,86 @@
+//! Real devices by libusb: what is tested runs in the lab, whose kernel has USB devices.
+//!
+//! Each test boots the lab and runs one of [`guest`]'s functions in it: this very program, with `--ignored`.
+
+mod guest;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::env;
+
+use support::lab::{Guest, Ran};
+
+/// A shell function that runs a function of [`guest`].
+fn with_tests(script: &str) -> String {
+    let program = env::current_exe().unwrap();
+    format!(
+        "in_guest() {{ {} --ignored --exact --nocapture guest::$1 || exit 1; }}
+         {script}",
+        program.display()
+    )
+}
+
+/// Runs functions of [`guest`] with a device attached; the kernel's test driver has it.
+fn run(device: &str, functions: &[&str]) -> Ran {
+    let script: String = functions
+        .iter()
+        .map(|it| format!("in_guest {it}\n"))
+        .collect();
+    let ran = Guest::new(&[device.to_owned()]).run(&with_tests(&script));
+    ran.assert_success();
+    ran
+}
+
+#[test]
+fn a_real_device_is_used_as_any_other() {
+    run(
+        "gadget-zero,isoc_interval=1,int_interval=1",
+        &[
+            "a_device_is_found_and_described",
+            "many_bulk_transfers_are_in_flight_both_ways",
+            "a_transfer_is_taken_back",
+            "a_halted_endpoint_stalls_until_it_is_cleared",
+            "alternate_settings_bring_interrupt_and_isochronous_endpoints",
+            "configurations_change_under_the_port",
+            "what_no_device_may_be_asked_is_refused",
+            "a_reset_ends_what_is_outstanding",
+            "the_kernels_driver_is_there_again_afterwards",
+        ],
+    );
+}
+
+#[test]
+fn a_device_that_vanishes_ends_its_transfers() {
+    let script = "in_guest_later() { in_guest a_vanishing_device_ends_its_transfers; }
+         in_guest_later >told 2>&1 & pid=$!
+         until grep -q outstanding told; do
+             kill -0 $pid 2>/dev/null || { cat told; exit 1; }
+             sleep 0.05
+         done
+         usbwright detach --all
+         wait $pid || { cat told; exit 1; }";
+    Guest::new(&["gadget-zero".to_owned()])
+        .run(&with_tests(script))
+        .assert_success();
+}
+
+#[test]
+fn devices_are_seen_to_come_and_go() {
+    let script = "in_guest_later() { in_guest devices_come_and_go; }
+         in_guest_later >told 2>&1 & pid=$!
+         seen() {
+             until grep -q \"$1\" told; do
+                 kill -0 $pid 2>/dev/null || { cat told; exit 1; }
+                 sleep 0.05
+             done
+         }
+         seen watching
+         usbwright serve gadget-zero >served & server=$!
+         until grep -q ready served; do sleep 0.05; done
+         usbwright attach -r 127.0.0.1 -b 1-1 || exit
+         seen arrived
+         usbwright detach --all
+         wait $pid || { cat told; exit 1; }
+         kill $server; wait $server";
+    Guest::new(&[]).run(&with_tests(script)).assert_success();
+}
