@@ -3,12 +3,16 @@
 //! Each test boots the lab and runs one of [`guest`]'s functions in it: this very program, with `--ignored`.
 
 mod guest;
-#[path = "../support/mod.rs"]
-mod support;
+#[expect(
+    dead_code,
+    reason = "some of it is for the tests of the kernel's drivers"
+)]
+#[path = "../support/lab.rs"]
+mod lab;
 
 use std::env;
 
-use support::lab::{Guest, Ran};
+use lab::Guest;
 
 /// A shell function that runs a function of [`guest`].
 fn with_tests(script: &str) -> String {
@@ -21,14 +25,15 @@ fn with_tests(script: &str) -> String {
 }
 
 /// Runs functions of [`guest`] with a device attached; the kernel's test driver has it.
-fn run(device: &str, functions: &[&str]) -> Ran {
+fn run(device: &str, functions: &[&str]) {
     let script: String = functions
         .iter()
         .map(|it| format!("in_guest {it}\n"))
         .collect();
     let ran = Guest::new(&[device.to_owned()]).run(&with_tests(&script));
     ran.assert_success();
-    ran
+    let passed = ran.stdout().matches("test result: ok. 1 passed").count();
+    assert_eq!(passed, functions.len(), "{}", ran.stdout());
 }
 
 #[test]
@@ -58,7 +63,8 @@ fn a_device_that_vanishes_ends_its_transfers() {
              sleep 0.05
          done
          usbwright detach --all
-         wait $pid || { cat told; exit 1; }";
+         wait $pid || { cat told; exit 1; }
+         grep -q '1 passed' told";
     Guest::new(&["gadget-zero".to_owned()])
         .run(&with_tests(script))
         .assert_success();
@@ -81,6 +87,7 @@ fn devices_are_seen_to_come_and_go() {
          seen arrived
          usbwright detach --all
          wait $pid || { cat told; exit 1; }
-         kill $server; wait $server";
+         kill $server; wait $server
+         grep -q '1 passed' told";
     Guest::new(&[]).run(&with_tests(script)).assert_success();
 }
