@@ -1,12 +1,13 @@
 //! USB devices out of software.
 //!
 //! The facade over the crates of usbwright, and what the command line needs of the system it runs on: a client for the
-//! operations of USB/IP ([`remote`]), Linux' virtual host controller ([`vhci`]), devices ([`sysfs`]) and test driver
+//! operations of USB/IP ([`remote`]), what devices come from ([`source`]), Linux' virtual host controller ([`vhci`]), devices ([`sysfs`]) and test driver
 //! ([`usbtest`]), and a kernel as a process ([`lab`]).
 
 pub mod bench;
 pub mod lab;
 pub mod remote;
+pub mod source;
 pub mod sysfs;
 pub mod usbtest;
 pub mod vhci;

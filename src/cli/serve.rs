@@ -9,7 +9,7 @@ use usbwright::{
         Bus,
         server::{Address, Limits, Server},
     },
-    models::Spec,
+    source::Source,
 };
 
 use super::{descriptors, print};
@@ -20,13 +20,15 @@ use super::{descriptors, print};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super,busid=1-7: `usbwright devices` lists the models and their
-parameters. A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
+parameters. A real device of this machine is libusb,id=VVVV:PPPP, or libusb with serial=TEXT, bus=N,address=N or path=1-1.2;
+the kernel's drivers let go of it meanwhile. A device is attached with `usbip attach -r HOST -b BUSID` or
+`usbwright attach -r HOST -b BUSID`.
 
 USB/IP has no authentication: whoever reaches an address may use the devices.")]
 pub(super) struct Arguments {
     /// A device to export.
     #[arg(value_name = "SPEC", required = true)]
-    specs: Vec<Spec>,
+    specs: Vec<Source>,
 
     /// Where to listen: IP:PORT, IP for port 3240, or unix:/PATH.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3240")]
@@ -70,14 +72,14 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Makes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
-pub(super) fn plug(bus: &Bus, specs: &[Spec]) -> anyhow::Result<()> {
+pub(super) fn plug(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
     let now = Instant::now();
     let (named, others): (Vec<_>, Vec<_>) = specs.iter().partition(|it| it.bus_id().is_some());
     for spec in named.into_iter().chain(others) {
         let device = spec
-            .build(now)
+            .open(now)
             .with_context(|| format!("can't make {spec}"))?;
-        bus.plug(Box::new(device), spec.bus_id().cloned())
+        bus.plug(device, spec.bus_id().cloned())
             .with_context(|| format!("can't plug {spec} in"))?;
     }
     Ok(())

@@ -91,3 +91,47 @@ fn devices_are_seen_to_come_and_go() {
          grep -q '1 passed' told";
     Guest::new(&[]).run(&with_tests(script)).assert_success();
 }
+
+/// Makes the kernel's own Gadget Zero, on its emulated controller, and waits until the test driver has it at 1-1.
+const KERNELS_GADGET: &str = "g=/sys/kernel/config/usb_gadget/zero
+     mkdir $g $g/functions/SourceSink.0 $g/configs/c.3 || exit 1
+     echo 0x0525 >$g/idVendor; echo 0xa4a0 >$g/idProduct; echo 0 >$g/functions/SourceSink.0/pattern
+     ln -s $g/functions/SourceSink.0 $g/configs/c.3/
+     echo dummy_udc.0 >$g/UDC || exit 1
+     driver() { basename $(readlink /sys/bus/usb/devices/$1:3.0/driver) 2>/dev/null; }
+     until [ \"$(driver 1-1)\" = usbtest ]; do sleep 0.05; done";
+
+#[test]
+fn a_real_device_is_served_and_passes_usbtest_elsewhere() {
+    let script = format!(
+        "{KERNELS_GADGET}
+         usbwright serve libusb,id=0525:a4a0 >served & server=$!
+         until grep -q ready served; do
+             kill -0 $server 2>/dev/null || {{ cat served; exit 1; }}
+             sleep 0.05
+         done
+         [ $(driver 1-1) = usbfs ] || exit 3
+         usbwright attach -r 127.0.0.1 -b 1-1 || exit
+         until [ \"$(driver 2-1)\" = usbtest ]; do sleep 0.05; done
+         usbwright serve libusb,id=0525:a4a0 --listen 127.0.0.1:3241 && exit 4
+         run() {{ usbwright usbtest --device 2-1 --iterations 50 \"$@\" || exit; }}
+         # The kernel's gadget sends whole packets only.
+         for length in 512 4096 65536; do
+             run --case 1-8,17-20 --vary 512 --length $length
+         done
+         for length in 1 513 12345; do run --case 1,3,5,7,17,19 --vary 101 --length $length; done
+         run --case 9-14,24 --vary 1 --length 512
+         usbwright detach --all
+         until [ \"$(usbwright list | grep -c 0525:a4a0)\" = 1 ]; do sleep 0.05; done
+         kill $server && wait $server || exit
+         driver 1-1"
+    );
+    let ran = Guest::new(&[])
+        .kernel_argument("usbtest.pattern=0")
+        .run(&script);
+    ran.assert_passed(3 * 12 + 3 * 6 + 7);
+    assert!(ran.stdout().ends_with("usbtest\n"), "{}", ran.stdout());
+    let told = ran.stderr();
+    assert!(told.contains("more than one USB device"), "{told}");
+    assert!(told.contains("1-1 (0525:a4a0"), "{told}");
+}

@@ -19,8 +19,8 @@ use usbwright::{
         Bus, BusId,
         server::{self, Ended, Limits},
     },
-    models::Spec,
     protocol::usbip::operation::ExportedDevice,
+    source::Source,
     sysfs::Sysfs,
     vhci::{Records, Vhci, VhciError},
 };
@@ -33,7 +33,7 @@ pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(20);
 /// The stack of a device's thread; its firmware runs on it.
 const STACK: usize = 1 << 20;
 
-pub(super) fn run(specs: &[Spec], left_behind: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
     if left_behind {
         background::leave_session().context("can't begin a session")?;
     }
@@ -70,7 +70,7 @@ impl Signals {
     }
 }
 
-async fn attach(vhci: &Vhci, specs: &[Spec], left_behind: bool) -> anyhow::Result<ExitCode> {
+async fn attach(vhci: &Vhci, specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
     // From here on a signal detaches what is attached.
     let mut signals = Signals::new()?;
     let bus = Bus::new();

@@ -8,15 +8,11 @@ use rusb::{Context, DeviceHandle, Error};
 #[derive(Debug)]
 pub(super) struct Claims {
     handle: Arc<DeviceHandle<Context>>,
-    claimed: Vec<Claim>,
+    claimed: Vec<u8>,
+    /// Those that were taken from a driver, in the present configuration.
+    driven: Vec<u8>,
     /// The configuration that the device was found in.
     configuration: Option<u8>,
-}
-
-#[derive(Debug)]
-struct Claim {
-    interface: u8,
-    had_driver: bool,
 }
 
 impl Claims {
@@ -25,13 +21,14 @@ impl Claims {
         Self {
             handle,
             claimed: Vec::new(),
+            driven: Vec::new(),
             configuration,
         }
     }
 
     /// Whether an interface is claimed.
     pub(super) fn has(&self, interface: u8) -> bool {
-        self.claimed.iter().any(|it| it.interface == interface)
+        self.claimed.contains(&interface)
     }
 
     /// Takes interfaces from the drivers that have them.
@@ -49,35 +46,38 @@ impl Claims {
             let claimed = self.handle.claim_interface(interface);
             let _ = self.handle.set_auto_detach_kernel_driver(false);
             claimed.map_err(|error| (interface, error))?;
-            self.claimed.push(Claim {
-                interface,
-                had_driver: had_driver.unwrap_or(false),
-            });
+            self.claimed.push(interface);
+            if had_driver.unwrap_or(false) {
+                self.driven.push(interface);
+            }
         }
         Ok(())
     }
 
     /// Lets go of all interfaces without giving them back to their drivers. Linux sets no configuration before.
-    fn release(&mut self) -> Vec<Claim> {
-        let claimed = std::mem::take(&mut self.claimed);
-        for claim in &claimed {
-            if let Err(error) = self.handle.release_interface(claim.interface) {
-                tracing::debug!("interface {} is not released: {error}", claim.interface);
+    fn release(&mut self) {
+        for interface in self.claimed.drain(..) {
+            if let Err(error) = self.handle.release_interface(interface) {
+                tracing::debug!("interface {interface} is not released: {error}");
             }
         }
-        claimed
     }
 
     /// Sets a configuration. No interface is claimed afterwards.
     pub(super) fn set_configuration(&mut self, value: u8) -> Result<(), Error> {
         self.release();
-        self.handle.set_active_configuration(value)
+        let before = self.handle.active_configuration();
+        self.handle.set_active_configuration(value)?;
+        if before != Ok(value) {
+            self.driven.clear(); // other interfaces have come, with drivers of their own
+        }
+        Ok(())
     }
 }
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        let claimed = self.release();
+        self.release();
         let present = self.handle.active_configuration().ok();
         match self.configuration {
             // With it come the drivers.
@@ -87,10 +87,9 @@ impl Drop for Claims {
                 }
             }
             _ => {
-                for claim in claimed.iter().filter(|it| it.had_driver) {
-                    let attached = self.handle.attach_kernel_driver(claim.interface);
-                    if let Err(error) = attached {
-                        tracing::debug!("interface {} has no driver: {error}", claim.interface);
+                for interface in &self.driven {
+                    if let Err(error) = self.handle.attach_kernel_driver(*interface) {
+                        tracing::debug!("interface {interface} has no driver: {error}");
                     }
                 }
             }

@@ -18,7 +18,7 @@ pub enum LibusbError {
     #[error("no USB device has {selector}{present}")]
     NotFound {
         /// What was asked for.
-        selector: Selector,
+        selector: Box<Selector>,
         /// What there is.
         present: Listing,
     },
@@ -28,7 +28,7 @@ pub enum LibusbError {
     )]
     Ambiguous {
         /// What was asked for.
-        selector: Selector,
+        selector: Box<Selector>,
         /// Those that it fits.
         matching: Listing,
     },
@@ -41,13 +41,13 @@ pub enum LibusbError {
     )]
     Denied {
         /// The device.
-        device: LibusbDevice,
+        device: Box<LibusbDevice>,
     },
     /// Another program uses an interface.
     #[error("interface {interface} of {device} is in use by another program: end that first")]
     InUse {
         /// The device.
-        device: LibusbDevice,
+        device: Box<LibusbDevice>,
         /// The interface's number.
         interface: u8,
     },
@@ -57,7 +57,7 @@ pub enum LibusbError {
         /// What was to be done.
         action: &'static str,
         /// The device.
-        device: LibusbDevice,
+        device: Box<LibusbDevice>,
         /// What libusb said.
         cause: rusb::Error,
     },

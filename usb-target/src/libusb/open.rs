@@ -25,7 +25,7 @@ impl Opened {
         let (device, told) = choose(device::present(&context)?, selector)?;
         let handle = device.open().map_err(|cause| match cause {
             Error::Access => LibusbError::Denied {
-                device: told.clone(),
+                device: Box::new(told.clone()),
             },
             cause => refused("open", &told, cause),
         })?;
@@ -38,7 +38,7 @@ impl Opened {
             .claim(topology.interfaces())
             .map_err(|(interface, cause)| match cause {
                 Error::Busy => LibusbError::InUse {
-                    device: told.clone(),
+                    device: Box::new(told.clone()),
                     interface,
                 },
                 cause => refused("claim an interface of", &told, cause),
@@ -57,7 +57,7 @@ impl Opened {
 pub(super) fn refused(action: &'static str, device: &LibusbDevice, cause: Error) -> LibusbError {
     LibusbError::Refused {
         action,
-        device: device.clone(),
+        device: Box::new(device.clone()),
         cause,
     }
 }
@@ -73,7 +73,7 @@ fn choose<T>(
     let listing = |devices: Vec<(T, LibusbDevice)>| {
         Listing(devices.into_iter().map(|(_, told)| told).collect())
     };
-    let selector = selector.clone();
+    let selector = Box::new(selector.clone());
     match (fitting.pop(), fitting.is_empty()) {
         (Some(device), true) => Ok(device),
         (None, _) => Err(LibusbError::NotFound {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn who_may_not_open_a_device_is_told_what_to_do() {
-        let device = device(2).1;
+        let device = Box::new(device(2).1);
         let told = LibusbError::Denied { device }.to_string();
         assert!(
             told.contains("ATTR{idVendor}==\"0525\", ATTR{idProduct}==\"a4a0\""),
