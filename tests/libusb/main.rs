@@ -50,6 +50,7 @@ fn a_real_device_is_used_as_any_other() {
             "what_no_device_may_be_asked_is_refused",
             "a_reset_ends_what_is_outstanding",
             "the_kernels_driver_is_there_again_afterwards",
+            "fifty_ports_leave_no_thread_and_no_file_behind",
         ],
     );
 }
@@ -105,6 +106,7 @@ const KERNELS_GADGET: &str = "g=/sys/kernel/config/usb_gadget/zero
 fn a_real_device_is_served_and_passes_usbtest_elsewhere() {
     let script = format!(
         "{KERNELS_GADGET}
+         setpriv --reuid 65534 usbwright serve libusb,id=0525:a4a0 && exit 5
          usbwright serve libusb,id=0525:a4a0 >served & server=$!
          until grep -q ready served; do
              kill -0 $server 2>/dev/null || {{ cat served; exit 1; }}
@@ -134,4 +136,8 @@ fn a_real_device_is_served_and_passes_usbtest_elsewhere() {
     let told = ran.stderr();
     assert!(told.contains("more than one USB device"), "{told}");
     assert!(told.contains("1-1 (0525:a4a0"), "{told}");
+    assert!(
+        told.contains("permission denied; be root, or have this line in /etc/udev"),
+        "{told}"
+    );
 }

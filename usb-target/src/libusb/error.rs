@@ -9,11 +9,11 @@ use super::{LibusbDevice, Selector};
 #[non_exhaustive]
 pub enum LibusbError {
     /// libusb can't start: the system has no USB, or hides it.
-    #[error("can't use USB on this system: {0} (on Linux it is at /dev/bus/usb)")]
-    NoUsb(#[source] rusb::Error),
+    #[error("this system has no USB, or hides it: on Linux it is at /dev/bus/usb (libusb: {0})")]
+    NoUsb(rusb::Error),
     /// The devices can't be listed.
     #[error("can't list the USB devices: {0}")]
-    List(#[source] rusb::Error),
+    List(rusb::Error),
     /// No device is as was asked for.
     #[error("no USB device has {selector}{present}")]
     NotFound {
@@ -63,7 +63,7 @@ pub enum LibusbError {
     },
     /// A thread can't be started.
     #[error("can't start a thread: {0}")]
-    Thread(#[source] std::io::Error),
+    Thread(std::io::Error),
 }
 
 /// Devices, a line for each, as messages tell them.

@@ -1,6 +1,6 @@
 //! Real devices, by libusb, which is compiled in.
 //!
-//! [`list`] tells which there are, [`watch`] how they come and go; [`LibusbPort::open`] takes the one that a [`Selector`] names.
+//! [`list`] tells which there are, [`watch()`] how they come and go; [`LibusbPort::open`] takes the one that a [`Selector`] names.
 
 mod claims;
 mod device;

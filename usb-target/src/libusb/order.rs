@@ -228,3 +228,146 @@ fn received(memory: &Bytes, packets: &[IsoPacket]) -> Payload {
     payload.push(memory.slice(from..to));
     payload
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: TransferId = TransferId(1);
+    const IN: EndpointAddress = EndpointAddress::new(1, Direction::In);
+    const OUT: EndpointAddress = EndpointAddress::new(1, Direction::Out);
+
+    fn bytes(memory: &Memory) -> &[u8] {
+        match memory {
+            Memory::Out(bytes) => bytes,
+            Memory::Writable(buffer) => buffer.as_ref(),
+        }
+    }
+
+    fn packets(windows: &[(u32, u32)]) -> Vec<IsoPacket> {
+        let packet = |(offset, length): &(u32, u32)| IsoPacket {
+            offset: *offset,
+            length: *length,
+            ..IsoPacket::default()
+        };
+        windows.iter().map(packet).collect()
+    }
+
+    fn isochronous_out(data: &'static [u8], windows: &[(u32, u32)]) -> Result<Order, Status> {
+        let data = Bytes::from_static(data);
+        let packets = packets(windows);
+        let kind = TransferKind::Isochronous { data, packets };
+        order(OUT, TransferType::Isochronous, kind, &Pool::default()).map(|(order, _)| order)
+    }
+
+    #[test]
+    fn a_payload_in_one_piece_is_not_copied() {
+        let piece = Bytes::from(vec![7; 100]);
+        let place = piece.as_ptr();
+        let kind = TransferKind::Out {
+            data: piece.clone().into(),
+            zero_packet: true,
+        };
+        let (order, _) = order(OUT, TransferType::Bulk, kind, &Pool::default()).unwrap();
+        assert_eq!(bytes(&order.memory).as_ptr(), place);
+        assert!(order.zero_packet);
+        let mut data = Payload::from(piece.clone());
+        data.push(Bytes::from_static(b"more"));
+        assert_eq!(in_one_piece(data), [&piece[..], b"more"].concat());
+    }
+
+    #[test]
+    fn isochronous_packets_lie_one_after_the_other() {
+        let order = isochronous_out(b"abcdef", &[(0, 2), (2, 4)]).unwrap();
+        assert_eq!(
+            (bytes(&order.memory), order.packets),
+            (&b"abcdef"[..], vec![2, 4])
+        );
+        let order = isochronous_out(b"ab..cd", &[(4, 2), (0, 2)]).unwrap();
+        assert_eq!((bytes(&order.memory), order.length), (&b"cdab"[..], 4));
+        for beyond in [&[(0, 7)][..], &[(6, 1)], &[(u32::MAX, u32::MAX)]] {
+            assert_eq!(
+                isochronous_out(b"abcdef", beyond).unwrap_err(),
+                Status::ProtocolError
+            );
+        }
+    }
+
+    #[test]
+    fn what_came_in_isochronous_packets_has_no_gaps() {
+        let pool = Pool::default();
+        let kind = TransferKind::Isochronous {
+            data: Bytes::new(),
+            packets: packets(&[(0, 4), (4, 4), (8, 4)]),
+        };
+        let (order, rest) = order(IN, TransferType::Isochronous, kind, &pool).unwrap();
+        let Memory::Writable(mut buffer) = order.memory else {
+            panic!("IN memory is written to");
+        };
+        buffer.as_mut()[..12].copy_from_slice(b"abcdefghijkl");
+        let ended = Ended {
+            status: Status::Done,
+            actual_length: 0,
+            packets: vec![
+                (Status::Done, 4),
+                (Status::ProtocolError, 1),
+                (Status::Done, 9),
+            ],
+            memory: Memory::Writable(buffer),
+        };
+        let completion = completion(ID, ended, rest);
+        assert_eq!(completion.data.to_vec(), b"abcdeijkl");
+        assert_eq!(completion.actual_length, 9);
+        let outcome = completion.iso.unwrap();
+        assert_eq!(outcome.error_count, 1);
+        assert_eq!(
+            outcome.packets[2].actual_length, 4,
+            "no more than its window"
+        );
+    }
+
+    #[test]
+    fn a_control_transfer_begins_with_its_setup_packet() {
+        let control = |bytes, data: &'static [u8]| {
+            let kind = TransferKind::Control {
+                setup: Setup::from_bytes(bytes),
+                data: Bytes::from_static(data),
+                room: 0,
+            };
+            order(
+                EndpointAddress::CONTROL,
+                TransferType::Control,
+                kind,
+                &Pool::default(),
+            )
+        };
+        let setup = [0x40, 9, 0, 0, 0, 0, 3, 0];
+        let (order, _) = control(setup, b"abc").unwrap();
+        assert_eq!(order.length, 11);
+        assert_eq!(&bytes(&order.memory)[..11], [&setup[..], b"abc"].concat());
+        let less = control(setup, b"ab").unwrap_err();
+        assert_eq!(less, Status::ProtocolError, "less data than it says");
+        let (order, _) = control([0x80, 6, 0, 2, 0, 0, 0xff, 0xff], b"").unwrap();
+        assert_eq!(
+            &bytes(&order.memory)[6..8],
+            [0, 0x10],
+            "all that libusb takes"
+        );
+        let long = control([0xc0, 1, 0, 0, 0, 0, 1, 0x10], b"").unwrap_err();
+        assert_eq!(long, Status::Unsupported);
+    }
+
+    #[test]
+    fn a_transfer_of_another_type_than_its_endpoint_has_none() {
+        let pool = Pool::default();
+        let inward = || TransferKind::In { length: 1 };
+        for (endpoint, transfer_type) in [
+            (OUT, TransferType::Bulk),
+            (IN, TransferType::Isochronous),
+            (EndpointAddress::CONTROL, TransferType::Control),
+        ] {
+            let refused = order(endpoint, transfer_type, inward(), &pool).unwrap_err();
+            assert_eq!(refused, Status::NoEndpoint);
+        }
+    }
+}

@@ -202,7 +202,7 @@ impl LibusbPort {
             return drop(transfer);
         };
         self.numbers.remove(&id);
-        if let Ok(ended) = transfer.finish() {
+        if let Some(ended) = transfer.finish() {
             // Without word of departures this is the only one; but a setting that goes ends its transfers in the same way.
             if ended.status == Status::Disconnected
                 && self.departure.is_none()

@@ -175,14 +175,12 @@ impl InFlight {
         unsafe { ffi::libusb_cancel_transfer(self.raw.as_ptr()) };
     }
 
-    /// What became of the transfer; itself, where it has not been returned yet.
-    pub(super) fn finish(mut self) -> Result<Ended, Self> {
+    /// What became of the transfer; `None` where it has not been returned.
+    pub(super) fn finish(mut self) -> Option<Ended> {
         if !self.callback.returned.load(Ordering::Acquire) {
-            return Err(self);
+            return None;
         }
-        let Some(memory) = self.memory.take() else {
-            return Err(self);
-        };
+        let memory = self.memory.take()?;
         let at = self.raw.as_ptr();
         // SAFETY: the callback has come, so that libusb has written its results and does not touch the transfer any more. It has
         // `num_iso_packets` packets.
@@ -197,7 +195,7 @@ impl InFlight {
             });
             ((*at).status, (*at).actual_length, packets.collect())
         };
-        Ok(Ended {
+        Some(Ended {
             status: status::of_transfer(status),
             actual_length: usize::try_from(moved).unwrap_or(0).min(memory.room()),
             packets,
