@@ -73,7 +73,7 @@ pub trait Outside: Send + Sync {
     /// it waits for its turn within the same time.
     fn wait(&self, timeout: Option<Duration>);
 
-    /// Ends a wait of another thread soon, if there is one.
+    /// Ends the wait of another thread, or the next one, soon. When the port is dropped, that ends every wait as well.
     fn interrupt(&self);
 }
 

@@ -1,5 +1,7 @@
 //! Transfers, which a host sends to a device, and the completions that end them.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::{EndpointAddress, Setup};
@@ -114,6 +116,29 @@ pub enum Status {
     Other(u16),
 }
 
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Stalled => "it stalled",
+            Self::Overflow => "it sent more than it was asked for (babble)",
+            Self::Cancelled => "the transfer was taken back",
+            Self::Disconnected => "the device is gone",
+            Self::NoEndpoint => "it has no such endpoint",
+            Self::ProtocolError => "it broke the bus's rules",
+            Self::Crc => "packets came damaged",
+            Self::NoResponse => "it did not answer",
+            Self::DataOverrun => "the host could not take the data as fast as it came",
+            Self::DataUnderrun => "the host could not give the data as fast as it was to go",
+            Self::TimedOut => "it took too long",
+            Self::Missed => "its frame was missed",
+            Self::NoMemory => "the host lacks memory",
+            Self::Unsupported => "the host can't do this",
+            Self::Other(errno) => return write!(f, "error {errno}"),
+        })
+    }
+}
+
 /// The end of a transfer. Data may have come even where `status` tells of an error.
 #[derive(Clone, Debug)]
 pub struct Completion {
@@ -224,9 +249,83 @@ impl Payload {
         one.into_iter().chain(many)
     }
 
+    /// Appends another payload's pieces.
+    pub fn append(&mut self, other: Self) {
+        other.into_pieces().for_each(|piece| self.push(piece));
+    }
+
+    /// Splits it in two: what comes after the first `at` bytes is taken out. Nothing is copied.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let mut after = Self::new();
+        if at >= self.length {
+            return after;
+        }
+        let mut before = Self::new();
+        for mut piece in std::mem::take(self).into_pieces() {
+            let room = at - before.len();
+            if room == 0 {
+                after.push(piece);
+            } else if piece.len() <= room {
+                before.push(piece);
+            } else {
+                after.push(piece.split_off(room));
+                before.push(piece);
+            }
+        }
+        *self = before;
+        after
+    }
+
+    /// All bytes in one piece; copied only where there are several.
+    pub fn into_bytes(self) -> Bytes {
+        match self.pieces {
+            Pieces::None => Bytes::new(),
+            Pieces::One(piece) => piece,
+            Pieces::Many(pieces) => pieces.concat().into(),
+        }
+    }
+
     /// A copy of all bytes in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
         self.pieces().concat()
+    }
+}
+
+impl PartialEq<[u8]> for Payload {
+    fn eq(&self, other: &[u8]) -> bool {
+        let mut rest = other;
+        self.length == other.len()
+            && self.pieces().iter().all(|piece| {
+                let (first, after) = rest.split_at(piece.len());
+                rest = after;
+                first == piece
+            })
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<&'static [u8]> for Payload {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Payload {
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl FromIterator<Bytes> for Payload {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
+        let mut payload = Self::new();
+        pieces.into_iter().for_each(|piece| payload.push(piece));
+        payload
     }
 }
 

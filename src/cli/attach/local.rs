@@ -26,7 +26,7 @@ use usbwright::{
 };
 
 use super::background;
-use crate::cli::{describe, detach, print, serve::plug};
+use crate::cli::{describe, detach, print, serve::plug_in_background};
 
 /// How long Linux may take to configure a device.
 pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(20);
@@ -74,7 +74,10 @@ async fn attach(vhci: &Vhci, specs: &[Source], left_behind: bool) -> anyhow::Res
     // From here on a signal detaches what is attached.
     let mut signals = Signals::new()?;
     let bus = Bus::new();
-    plug(&bus, specs)?;
+    tokio::select! {
+        plugged = plug_in_background(&bus, specs) => plugged?,
+        () = signals.recv() => return Ok(ExitCode::SUCCESS),
+    }
     let mut attached = Attached::new(vhci, &bus);
     for device in bus.devices() {
         let port = attached.add(&device.bus_id)?;

@@ -33,6 +33,7 @@
 
 mod bos;
 mod builder;
+mod chain;
 mod compile;
 mod encode;
 mod endpoint;
@@ -48,6 +49,7 @@ mod webusb;
 
 pub use bos::{BosDescriptor, Capability, PlatformCapability, SuperSpeedCapability};
 pub use builder::{Association, Configuration, Device, Interface, Setting};
+pub use chain::{RawDescriptor, RawDescriptors};
 pub use endpoint::Endpoint;
 pub use error::{DescriptorError, ParseError, Place};
 pub use microsoft::{MicrosoftFeatures, MicrosoftOs10, MicrosoftOs20, RegistryValue};
@@ -55,7 +57,8 @@ pub use set::Descriptors;
 pub use strings::{decode_languages, decode_string};
 pub use tree::{
     AssociationDescriptor, AudioEndpoint, Companion, ConfigurationDescriptor, DeviceDescriptor,
-    EndpointDescriptor, InterfaceDescriptor, SettingDescriptor, Synchronization, Usage,
+    EndpointDescriptor, InterfaceDescriptor, QualifierDescriptor, SettingDescriptor,
+    Synchronization, Usage,
 };
 pub use webusb::WebUsb;
 

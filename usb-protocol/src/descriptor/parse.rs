@@ -12,71 +12,32 @@ use crate::{Class, EndpointAddress, Speed, TransferType};
 use super::{
     AssociationDescriptor, AudioEndpoint, BosDescriptor, Capability, Companion,
     ConfigurationDescriptor, DeviceDescriptor, EndpointDescriptor, InterfaceDescriptor, ParseError,
-    SettingDescriptor, Synchronization, Usage, compile::power_unit, kind,
+    QualifierDescriptor, RawDescriptor, RawDescriptors, SettingDescriptor, Synchronization, Usage,
+    compile::power_unit, kind,
 };
 
 /// What a field parser returns; why it fails is the caller's to say, who knows the descriptor.
 type Fields<'a, T> = IResult<&'a [u8], T, ()>;
 
-/// One descriptor of a chain: where it begins, its type and what follows that.
-#[derive(Clone, Copy)]
-struct Raw<'a> {
-    offset: usize,
-    kind: u8,
-    body: &'a [u8],
-    whole: &'a [u8],
-}
-
-impl<'a> Raw<'a> {
-    fn error(&self, descriptor: &'static str, rule: &'static str) -> ParseError {
-        ParseError {
-            descriptor,
-            offset: self.offset,
-            rule,
-        }
+/// The fields of a descriptor's body, of which there may be more than are known.
+fn fields_of<'a, T>(
+    raw: &RawDescriptor<'a>,
+    descriptor: &'static str,
+    fields: impl FnOnce(&'a [u8]) -> Fields<'a, T>,
+) -> Result<T, ParseError> {
+    match fields(raw.body()) {
+        Ok((_, fields)) => Ok(fields),
+        Err(_) => Err(raw.error(descriptor, "bLength is too small for its fields")),
     }
-
-    /// The fields of the body, of which there may be more than are known.
-    fn fields<T>(
-        &self,
-        descriptor: &'static str,
-        fields: impl FnOnce(&'a [u8]) -> Fields<'a, T>,
-    ) -> Result<T, ParseError> {
-        match fields(self.body) {
-            Ok((_, fields)) => Ok(fields),
-            Err(_) => Err(self.error(descriptor, "bLength is too small for its fields")),
-        }
-    }
-}
-
-/// The descriptor at `offset`.
-fn raw(bytes: &[u8], offset: usize) -> Result<Raw<'_>, ParseError> {
-    let error = |rule| ParseError {
-        descriptor: "descriptor",
-        offset,
-        rule,
-    };
-    let rest = bytes.get(offset..).unwrap_or_default();
-    let [length, kind, ..] = *rest else {
-        return Err(error("a descriptor has at least 2 bytes"));
-    };
-    if length < 2 {
-        return Err(error("bLength is at least 2"));
-    }
-    let whole = rest
-        .get(..usize::from(length))
-        .ok_or_else(|| error("bLength goes beyond the end"))?;
-    Ok(Raw {
-        offset,
-        kind,
-        body: &whole[2..],
-        whole,
-    })
 }
 
 /// The first descriptor of a chain, of one of the types named.
-fn head<'a>(bytes: &'a [u8], name: &'static str, kinds: &[u8]) -> Result<Raw<'a>, ParseError> {
-    let head = raw(bytes, 0)?;
+fn head<'a>(
+    bytes: &'a [u8],
+    name: &'static str,
+    kinds: &[u8],
+) -> Result<RawDescriptor<'a>, ParseError> {
+    let head = RawDescriptor::at(bytes, 0)?;
     if kinds.contains(&head.kind) {
         Ok(head)
     } else {
@@ -87,30 +48,21 @@ fn head<'a>(bytes: &'a [u8], name: &'static str, kinds: &[u8]) -> Result<Raw<'a>
 /// The descriptors after the first, up to `total` bytes.
 fn chain<'a>(
     bytes: &'a [u8],
-    head: &Raw<'_>,
+    head: &RawDescriptor<'_>,
     name: &'static str,
     total: u16,
-) -> Result<impl Iterator<Item = Result<Raw<'a>, ParseError>>, ParseError> {
-    let mut offset = head.whole.len();
+) -> Result<RawDescriptors<'a>, ParseError> {
+    let first = head.bytes.len();
     let bytes = bytes
         .get(..usize::from(total))
-        .filter(|bytes| bytes.len() >= offset)
+        .filter(|bytes| bytes.len() >= first)
         .ok_or_else(|| {
             head.error(
                 name,
                 "wTotalLength is at least bLength and no more than there is",
             )
         })?;
-    Ok(std::iter::from_fn(move || {
-        if offset >= bytes.len() {
-            return None;
-        }
-        let next = raw(bytes, offset);
-        offset = next
-            .as_ref()
-            .map_or(bytes.len(), |raw| offset + raw.whole.len());
-        Some(next)
-    }))
+    Ok(RawDescriptors::from(bytes, first))
 }
 
 fn class(bytes: &[u8]) -> Fields<'_, Class> {
@@ -132,7 +84,7 @@ impl DeviceDescriptor {
         let indices = (byte, byte, byte);
         let mut fields = (le_u16, class, byte, ids, indices, byte);
         let (usb_version, class, max_packet_size_0, ids, indices, configurations) =
-            head.fields(NAME, |body| fields.parse(body))?;
+            fields_of(&head, NAME, |body| fields.parse(body))?;
         let (vendor_id, product_id, release) = ids;
         let (manufacturer_index, product_index, serial_index) = indices;
         Ok(Self {
@@ -150,13 +102,30 @@ impl DeviceDescriptor {
     }
 }
 
+impl QualifierDescriptor {
+    /// The device qualifier that `bytes` begin with.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
+        const NAME: &str = "device qualifier";
+        let head = head(bytes, NAME, &[kind::DEVICE_QUALIFIER])?;
+        let mut fields = (le_u16, class, byte, byte);
+        let (usb_version, class, max_packet_size_0, configurations) =
+            fields_of(&head, NAME, |body| fields.parse(body))?;
+        Ok(Self {
+            usb_version,
+            class,
+            max_packet_size_0,
+            configurations,
+        })
+    }
+}
+
 impl BosDescriptor {
     /// The BOS that `bytes` begin with. Descriptors in it that are no capabilities are passed over.
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         const NAME: &str = "BOS descriptor";
         const CAPABILITY: &str = "device capability descriptor";
         let head = head(bytes, NAME, &[kind::BOS])?;
-        let (total, _count) = head.fields(NAME, |body| (le_u16, byte).parse(body))?;
+        let (total, _count) = fields_of(&head, NAME, |body| (le_u16, byte).parse(body))?;
         let mut capabilities = Vec::new();
         for descriptor in chain(bytes, &head, NAME, total)? {
             let raw = descriptor?;
@@ -164,7 +133,7 @@ impl BosDescriptor {
                 continue;
             }
             let capability = raw
-                .body
+                .body()
                 .split_first()
                 .and_then(|(kind, data)| Capability::from_parts(*kind, data));
             capabilities.push(
@@ -191,7 +160,7 @@ impl ConfigurationDescriptor {
         let head = head(bytes, NAME, &kinds)?;
         let mut fields = (le_u16, byte, byte, byte, byte, byte);
         let (total, _count, value, name_index, attributes, power) =
-            head.fields(NAME, |body| fields.parse(body))?;
+            fields_of(&head, NAME, |body| fields.parse(body))?;
         let mut tree = TreeBuilder::new(speed);
         for descriptor in chain(bytes, &head, NAME, total)? {
             tree.take(&descriptor?)?;
@@ -250,14 +219,14 @@ impl TreeBuilder {
         }
     }
 
-    fn take(&mut self, raw: &Raw<'_>) -> Result<(), ParseError> {
+    fn take(&mut self, raw: &RawDescriptor<'_>) -> Result<(), ParseError> {
         match raw.kind {
             kind::INTERFACE => self.setting(raw),
             kind::INTERFACE_ASSOCIATION => self.association(raw),
             kind::ENDPOINT if self.cursor != Cursor::Configuration => self.endpoint(raw),
             kind::SUPERSPEED_ENDPOINT_COMPANION if self.awaits_companion() => self.companion(raw),
             _ => {
-                self.pending.extend_from_slice(raw.whole);
+                self.pending.extend_from_slice(raw.bytes);
                 Ok(())
             }
         }
@@ -295,10 +264,10 @@ impl TreeBuilder {
         Some((interface.number, interface.settings.last_mut()?))
     }
 
-    fn setting(&mut self, raw: &Raw<'_>) -> Result<(), ParseError> {
+    fn setting(&mut self, raw: &RawDescriptor<'_>) -> Result<(), ParseError> {
         let mut fields = (byte, byte, byte, class, byte);
         let (number, alternate, _count, class, name_index) =
-            raw.fields(INTERFACE, |body| fields.parse(body))?;
+            fields_of(raw, INTERFACE, |body| fields.parse(body))?;
         self.settle(Cursor::NoSetting);
         let known = self
             .interfaces
@@ -326,10 +295,10 @@ impl TreeBuilder {
         Ok(())
     }
 
-    fn association(&mut self, raw: &Raw<'_>) -> Result<(), ParseError> {
+    fn association(&mut self, raw: &RawDescriptor<'_>) -> Result<(), ParseError> {
         let mut fields = (byte, byte, class, byte);
-        let (first, count, class, name_index) = raw
-            .fields("interface association descriptor", |body| {
+        let (first, count, class, name_index) =
+            fields_of(raw, "interface association descriptor", |body| {
                 fields.parse(body)
             })?;
         self.associations.push(AssociationDescriptor {
@@ -341,9 +310,9 @@ impl TreeBuilder {
         Ok(())
     }
 
-    fn endpoint(&mut self, raw: &Raw<'_>) -> Result<(), ParseError> {
+    fn endpoint(&mut self, raw: &RawDescriptor<'_>) -> Result<(), ParseError> {
         let speed = self.speed;
-        let endpoint = raw.fields(ENDPOINT, |body| endpoint(body, speed))?;
+        let endpoint = fields_of(raw, ENDPOINT, |body| endpoint(body, speed))?;
         let position = match self.cursor {
             Cursor::Setting(position)
             | Cursor::Endpoint(position)
@@ -379,10 +348,10 @@ impl TreeBuilder {
         fresh && endpoint.is_some_and(|endpoint| endpoint.companion.is_none())
     }
 
-    fn companion(&mut self, raw: &Raw<'_>) -> Result<(), ParseError> {
+    fn companion(&mut self, raw: &RawDescriptor<'_>) -> Result<(), ParseError> {
         let mut fields = (byte, byte, le_u16);
-        let (burst, attributes, bytes_per_interval) = raw
-            .fields("SuperSpeed endpoint companion descriptor", |body| {
+        let (burst, attributes, bytes_per_interval) =
+            fields_of(raw, "SuperSpeed endpoint companion descriptor", |body| {
                 fields.parse(body)
             })?;
         if let Some(endpoint) = self.last_endpoint() {

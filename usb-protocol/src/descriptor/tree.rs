@@ -39,6 +39,24 @@ pub struct DeviceDescriptor {
     pub configurations: u8,
 }
 
+/// The device qualifier: what the device descriptor would tell at the other of full and high speed (USB 2.0 §9.6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "device_qualifier")]
+pub struct QualifierDescriptor {
+    /// The release of the USB specification, in BCD.
+    #[doc(alias = "bcdUSB")]
+    pub usb_version: u16,
+    /// The class of the whole device.
+    #[doc(alias = "bDeviceClass")]
+    pub class: Class,
+    /// The packet size of endpoint zero, in bytes.
+    #[doc(alias = "bMaxPacketSize0")]
+    pub max_packet_size_0: u8,
+    /// How many configurations there are at the other speed.
+    #[doc(alias = "bNumConfigurations")]
+    pub configurations: u8,
+}
+
 /// A configuration with all that belongs to it (USB 2.0 §9.6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationDescriptor {

@@ -7,7 +7,7 @@ use super::LibusbDevice;
 /// What a device has to have to be the one that is meant: everything that is told.
 ///
 /// As text it is `key=value,…` with the keys `id` (`VVVV:PPPP`, in hexadecimal), `serial`, `bus` and `address` (decimal, as
-/// `lsusb` has them), and `path` (the chain of ports as Linux names it, `1-1.2`). A serial number with a comma can't be written so.
+/// `lsusb` has them), and `path` (the chain of ports as Linux names it, `1-1.2`). A comma in a serial number is written twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector {
     /// The vendor's and the product's number.
@@ -92,7 +92,10 @@ impl FromStr for Selector {
             return Err(SelectorError::Empty);
         }
         let mut selector = Self::default();
-        text.split(',').try_for_each(|part| selector.take(part))?;
+        let words = text.replace(",,", "\0");
+        words
+            .split(',')
+            .try_for_each(|word| selector.take(&word.replace('\0', ",")))?;
         Ok(selector)
     }
 }
@@ -102,7 +105,10 @@ impl fmt::Display for Selector {
         let id = self
             .id
             .map(|(vendor, product)| format!("id={vendor:04x}:{product:04x}"));
-        let serial = self.serial.as_ref().map(|it| format!("serial={it}"));
+        let serial = self
+            .serial
+            .as_ref()
+            .map(|it| format!("serial={}", it.replace(',', ",,")));
         let bus = self.bus.map(|it| format!("bus={it}"));
         let address = self.address.map(|it| format!("address={it}"));
         let path = self.path.as_ref().map(|it| format!("path={it}"));

@@ -1,0 +1,173 @@
+//! The thread that drives a port where nobody else does: for tasks, which can't block, and for what is due at a time.
+
+use std::{
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant},
+};
+
+use tracing::error;
+use usbwright_protocol::Outside;
+
+use super::{Engine, state::State};
+
+/// An engine's thread, which begins when it is first needed.
+#[derive(Debug)]
+pub(super) struct Driver(Arc<Bell>);
+
+/// Wakes the thread.
+#[derive(Debug, Default)]
+struct Bell {
+    thread: OnceLock<Thread>,
+    /// The port has something to do.
+    rung: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// What the thread does next.
+enum Step {
+    Sleep(Option<Duration>),
+    Lead(Arc<dyn Outside>, Option<Duration>),
+}
+
+impl Driver {
+    pub(super) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Wakes the thread as the port has something to do.
+    pub(super) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Ends the thread.
+    pub(super) fn end(&self) {
+        self.0.ended.store(true, Ordering::Release);
+        if let Some(thread) = self.0.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Sees to it that the thread does what has become necessary.
+    pub(super) fn arrange(&self, engine: &Engine, state: &mut State) {
+        let due = match engine.clock.is_manual() {
+            true => None,
+            false => state.deadline(),
+        };
+        let leads = state.needs_leader();
+        let listens = engine.outside.is_none() && state.port.may_wake();
+        if due.is_none() && !leads && !listens {
+            return;
+        }
+        let Some(thread) = self.0.thread.get() else {
+            return self.begin(engine, state);
+        };
+        let sleeps_on = |until: Option<Instant>| match (due, until) {
+            (Some(due), Some(until)) => until <= due,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        if let Some(until) = state.driver_sleeps
+            && (leads || !sleeps_on(until))
+        {
+            state.driver_sleeps = None;
+            thread.unpark();
+        }
+    }
+
+    fn begin(&self, engine: &Engine, state: &mut State) {
+        let bell = Arc::clone(&self.0);
+        let this = Weak::clone(&engine.this);
+        let builder = thread::Builder::new().name("usb-target".to_owned());
+        let spawned = builder.spawn(move || run(&this, &bell));
+        match spawned {
+            Ok(thread) => {
+                state.driver_sleeps = None;
+                // It was empty under the lock that is held here.
+                let _ = self.0.thread.set(thread.thread().clone());
+            }
+            Err(error) => {
+                error!("transfers may hang, as no thread can be made to drive them: {error}");
+            }
+        }
+    }
+}
+
+fn run(engine: &Weak<Engine>, bell: &Bell) {
+    while !bell.ended.load(Ordering::Acquire) {
+        let Some(step) = engine.upgrade().map(|engine| engine.step(bell)) else {
+            return;
+        };
+        match step {
+            Step::Sleep(None) => thread::park(),
+            Step::Sleep(Some(time)) => thread::park_timeout(time),
+            Step::Lead(outside, time) => {
+                outside.wait(time);
+                if let Some(engine) = engine.upgrade() {
+                    engine.end_lead();
+                }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Does what is due, and tells what the driver does next.
+    fn step(&self, bell: &Bell) -> Step {
+        let rung = bell.rung.swap(false, Ordering::AcqRel);
+        let due = self.state().deadline();
+        let now = self.now();
+        let manual = self.clock.is_manual();
+        if rung || !manual && due.is_some_and(|due| due <= now) {
+            self.drive(now);
+        }
+        self.with(|state| {
+            let due = state.deadline().filter(|_| !manual);
+            let time = due.map(|due| due.saturating_duration_since(now));
+            match &self.outside {
+                Some(outside) if state.needs_leader() => {
+                    state.led = true;
+                    Step::Lead(Arc::clone(outside), time)
+                }
+                _ => {
+                    state.driver_sleeps = Some(due);
+                    self.pass_lead(state);
+                    Step::Sleep(time)
+                }
+            }
+        })
+    }
+
+    /// A thread has waited outside: what came is handed out.
+    pub(super) fn end_lead(&self) {
+        let now = self.now();
+        self.with(|state| {
+            state.led = false;
+            state.poll(now);
+        });
+    }
+
+    /// Has another thread wait outside, where one needs that: whoever follows has no other to be woken by.
+    pub(super) fn pass_lead(&self, state: &mut State) {
+        if !state.led && !state.needs_leader() {
+            state.woken.extend(state.followers.pop_front());
+        }
+    }
+}

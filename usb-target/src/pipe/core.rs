@@ -1,0 +1,256 @@
+//! What all handles of a pipe share: its endpoint, its policies, what was read and not taken, and whose turn it is.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use usbwright_protocol::{
+    Direction, EndpointAddress, Payload, Setup, Speed, Status, TransferKind, TransferType,
+    descriptor::EndpointDescriptor, request,
+};
+
+use super::{Kept, PipePolicy};
+use crate::{
+    completion::{Completion, TransferError},
+    engine::{Engine, Flight, Parked},
+};
+
+/// The feature selector of an endpoint's halt (USB 2.0 table 9-6).
+const ENDPOINT_HALT: u16 = 0;
+/// Reads, or writes, that may be on their way at once.
+const TURNS: u32 = 1 << 20;
+/// The most bytes in a transfer at high speed and above: 2 MiB.
+const LARGEST_HIGH: usize = 2 << 20;
+/// The most bytes in a transfer at full and low speed: 256 KiB.
+const LARGEST_FULL: usize = 256 << 10;
+
+/// A pipe, as all of its handles share it.
+#[derive(Debug)]
+pub(crate) struct PipeCore {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) endpoint: EndpointDescriptor,
+    pub(crate) interval: u32,
+    policy: Mutex<PipePolicy>,
+    pub(crate) kept: Arc<Kept>,
+    turns: Semaphore,
+    largest: usize,
+    stale: AtomicBool,
+    /// How often everything outstanding was taken back.
+    aborts: AtomicU64,
+    /// A continuous reader has reads pending.
+    pub(crate) reading: AtomicBool,
+    /// There is a continuous reader.
+    pub(crate) has_reader: AtomicBool,
+}
+
+impl PipeCore {
+    pub(crate) fn new(engine: &Arc<Engine>, endpoint: &EndpointDescriptor, speed: Speed) -> Self {
+        let packet = usize::from(endpoint.max_packet_size).max(1);
+        let largest = match speed {
+            Speed::Low | Speed::Full => LARGEST_FULL,
+            _ => LARGEST_HIGH,
+        };
+        Self {
+            engine: Arc::clone(engine),
+            endpoint: endpoint.clone(),
+            interval: endpoint.service_interval(speed),
+            policy: Mutex::default(),
+            kept: Arc::default(),
+            turns: Semaphore::new(TURNS as usize),
+            largest: (largest / packet).max(1) * packet,
+            stale: AtomicBool::new(false),
+            aborts: AtomicU64::new(0),
+            reading: AtomicBool::new(false),
+            has_reader: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn address(&self) -> EndpointAddress {
+        self.endpoint.address
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Keeps data for the next read; `ends` tells whether a short packet ended it.
+    pub(crate) fn keep(&self, data: Payload, ends: bool) {
+        self.kept.push(data, ends);
+    }
+
+    /// Takes a transfer back, as nobody waits for it; what it brings is kept for the next read.
+    pub(crate) fn abandon(&self, transfer: &mut Parked) {
+        transfer.abandon(&self.engine, Some(&self.kept));
+    }
+
+    pub(crate) fn policy(&self) -> MutexGuard<'_, PipePolicy> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most bytes in one transfer, a multiple of the packet size.
+    pub(crate) fn largest(&self) -> usize {
+        self.largest
+    }
+
+    pub(crate) fn packet(&self) -> usize {
+        usize::from(self.endpoint.max_packet_size).max(1)
+    }
+
+    /// The pipe is in force no more.
+    pub(crate) fn retire(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.take_back();
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// What is wrong with a transfer of bytes this way.
+    pub(crate) fn refuse_bytes(&self, way: Direction) -> Result<(), TransferError> {
+        match self.endpoint.transfer_type {
+            TransferType::Bulk | TransferType::Interrupt => self.refuse(way),
+            is => Err(TransferError::Type {
+                address: self.address(),
+                is,
+            }),
+        }
+    }
+
+    /// What is wrong with a transfer of packets this way.
+    pub(crate) fn refuse_packets(&self, way: Direction) -> Result<(), TransferError> {
+        match self.endpoint.transfer_type {
+            TransferType::Isochronous => self.refuse(way),
+            is => Err(TransferError::Type {
+                address: self.address(),
+                is,
+            }),
+        }
+    }
+
+    fn refuse(&self, way: Direction) -> Result<(), TransferError> {
+        let address = self.address();
+        if self.is_stale() {
+            return Err(TransferError::Stale(address));
+        }
+        if address.direction() != way {
+            return Err(TransferError::Direction {
+                address,
+                wanted: way,
+            });
+        }
+        Ok(())
+    }
+
+    /// A turn beside others that are one transfer each, in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// Where everything outstanding was taken back meanwhile.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, TransferError> {
+        if let Ok(permit) = self.turns.try_acquire() {
+            let aborts = self.aborts.load(Ordering::Acquire);
+            return Ok(Turn {
+                pipe: self,
+                aborts,
+                _permit: permit,
+            });
+        }
+        self.turn_of(1).await
+    }
+
+    /// A turn alone.
+    ///
+    /// # Errors
+    /// Where everything outstanding was taken back meanwhile.
+    pub(crate) async fn turn_alone(&self) -> Result<Turn<'_>, TransferError> {
+        self.turn_of(TURNS).await
+    }
+
+    async fn turn_of(&self, share: u32) -> Result<Turn<'_>, TransferError> {
+        let aborts = self.aborts.load(Ordering::Acquire);
+        let permit = self.turns.acquire_many(share).await;
+        let turn = Turn {
+            pipe: self,
+            aborts,
+            _permit: permit.expect("the semaphore is never closed"),
+        };
+        turn.check().map(|()| turn)
+    }
+
+    /// Until when a transfer may last that begins now.
+    pub(crate) fn until(&self, policy: &PipePolicy) -> Option<Instant> {
+        policy
+            .transfer_timeout
+            .map(|timeout| self.engine.now() + timeout)
+    }
+
+    /// A transfer on the bus.
+    pub(crate) fn fly(&self, kind: TransferKind, until: Option<Instant>) -> Flight<'_> {
+        Flight::new(&self.engine, Some(&self.kept), self.address(), kind, until)
+    }
+
+    /// Clears the endpoint's halt on both sides, once what is outstanding has been taken back.
+    pub(crate) async fn reset(&self) -> Completion {
+        if self.is_stale() {
+            return Completion::failed(TransferError::Stale(self.address()));
+        }
+        self.abort().await;
+        self.clear_halt().await
+    }
+
+    /// Takes back what is outstanding, and waits until it has ended.
+    pub(crate) async fn abort(&self) {
+        self.take_back();
+        self.engine.idle(self.address()).await;
+    }
+
+    fn take_back(&self) {
+        self.aborts.fetch_add(1, Ordering::AcqRel);
+        self.engine.cancel_all(self.address());
+    }
+
+    pub(crate) async fn clear_halt(&self) -> Completion {
+        let setup = Setup {
+            request_type: 0x02,
+            request: request::CLEAR_FEATURE,
+            value: ENDPOINT_HALT,
+            index: self.address().byte().into(),
+            length: 0,
+        };
+        crate::control::transfer(&self.engine, setup, bytes::Bytes::new()).await
+    }
+
+    /// Whether a failed read has the pipe reset, by its policy.
+    pub(crate) fn clears(policy: &PipePolicy, error: Option<&TransferError>) -> bool {
+        let harmless = [
+            Some(Status::Cancelled),
+            Some(Status::TimedOut),
+            Some(Status::Disconnected),
+            None,
+        ];
+        policy.auto_clear_stall && !harmless.contains(&error.and_then(TransferError::status))
+    }
+}
+
+/// A turn to use a pipe, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    pipe: &'a PipeCore,
+    aborts: u64,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Turn<'_> {
+    /// Whether the turn is still good: everything outstanding is taken back at times, and so is what has not begun yet.
+    pub(crate) fn check(&self) -> Result<(), TransferError> {
+        match self.pipe.aborts.load(Ordering::Acquire) == self.aborts {
+            true => Ok(()),
+            false => Err(Status::Cancelled.into()),
+        }
+    }
+}

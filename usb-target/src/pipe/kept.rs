@@ -1,0 +1,103 @@
+//! Data that came and that nobody has read yet: what a read left over, or one brought that was dropped.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use usbwright_protocol::Payload;
+
+/// A pipe's data for the next read.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<VecDeque<Piece>>);
+
+#[derive(Debug)]
+struct Piece {
+    data: Bytes,
+    /// A short packet came after it: a read ends here.
+    ends: bool,
+}
+
+impl Kept {
+    fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps data, behind what is kept. `ends` tells whether a short packet ended it.
+    pub(crate) fn push(&self, data: Payload, ends: bool) {
+        if data.is_empty() {
+            return;
+        }
+        let mut pieces = self.pieces();
+        let new = data.into_pieces().map(|data| Piece { data, ends: false });
+        pieces.extend(new);
+        if let Some(last) = pieces.back_mut() {
+            last.ends = ends;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces().is_empty()
+    }
+
+    /// Takes up to so many bytes, and tells whether a short packet came after the last of them. It goes on beyond short packets
+    /// only with `beyond`.
+    pub(crate) fn take(&self, most: usize, beyond: bool) -> (Payload, bool) {
+        let mut pieces = self.pieces();
+        let mut taken = Payload::new();
+        let mut ended = false;
+        while taken.len() < most
+            && (beyond || !ended)
+            && let Some(first) = pieces.front_mut()
+        {
+            let room = most - taken.len();
+            if first.data.len() > room {
+                taken.push(first.data.split_to(room));
+                ended = false;
+            } else {
+                ended = first.ends;
+                taken.push(std::mem::take(&mut first.data));
+                pieces.pop_front();
+            }
+        }
+        (taken, ended)
+    }
+
+    /// Throws it away, and tells how many bytes that were.
+    pub(crate) fn clear(&self) -> usize {
+        let mut pieces = self.pieces();
+        let bytes = pieces.iter().map(|it| it.data.len()).sum();
+        pieces.clear();
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(bytes: &'static [u8]) -> Payload {
+        bytes.into()
+    }
+
+    #[test]
+    fn what_is_kept_comes_in_order_up_to_a_short_packet() {
+        let kept = Kept::default();
+        kept.push(payload(b"abcd"), false);
+        kept.push(payload(b"ef"), true);
+        kept.push(payload(b"gh"), false);
+        let take = |most, beyond| {
+            let (data, ended) = kept.take(most, beyond);
+            (data.to_vec(), ended)
+        };
+        assert_eq!(take(3, false), (b"abc".to_vec(), false));
+        assert_eq!(take(9, false), (b"def".to_vec(), true));
+        assert_eq!(take(9, false), (b"gh".to_vec(), false));
+        assert!(kept.is_empty());
+        kept.push(payload(b"ij"), true);
+        kept.push(payload(b"kl"), false);
+        assert_eq!(take(3, true), (b"ijk".to_vec(), false));
+        assert_eq!(kept.clear(), 1);
+    }
+}
