@@ -44,6 +44,11 @@ impl Intake {
         }
     }
 
+    /// Whether the buffer has no room for another reply of the usual size, and is to be begun anew.
+    pub(super) fn is_spent(&self) -> bool {
+        self.bytes.is_empty() && self.bytes.capacity() < self.usual
+    }
+
     /// Reads once, and returns how many bytes have come: 0 at the end of the stream.
     pub(super) fn read(&mut self, socket: BorrowedFd<'_>, wait: Wait) -> Result<usize, Errno> {
         let room = self.make_room();

@@ -185,6 +185,11 @@ impl Outstanding {
         owned
     }
 
+    /// Whether no reply is to come, not even one that nobody waits for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.transfers.is_empty() && self.unlinks.is_empty()
+    }
+
     /// How many transfers nobody waits for.
     pub(super) fn ownerless(&self) -> usize {
         self.transfers.len() - self.numbers.len()

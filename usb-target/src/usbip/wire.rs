@@ -171,7 +171,7 @@ impl Wire {
         if let Some(end) = input.end.take() {
             return Err(end);
         }
-        if fresh && intake.drained || !fresh && !look {
+        if fresh && Self::is_enough(intake, session) || !fresh && !look {
             return Ok(());
         }
         for _ in 0..READS {
@@ -182,11 +182,19 @@ impl Wire {
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
             }
-            if intake.drained {
+            if Self::is_enough(intake, session) {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Whether there is no point in reading on: nothing is left, or nothing is to come, or what came has to be handed out
+    /// first so that its buffer can be used again.
+    fn is_enough(intake: &Intake, session: &Session) -> bool {
+        intake.drained
+            || session.outstanding.is_empty()
+            || intake.is_spent() && !session.completions.is_empty()
     }
 
     fn parse(intake: &mut Intake, session: &mut Session) -> Result<(), PeerError> {
