@@ -8,6 +8,7 @@ mod detach;
 mod devices;
 mod exit;
 mod generate;
+mod io;
 mod lab;
 mod list;
 mod logging;
@@ -59,6 +60,7 @@ enum Command {
     List(list::Arguments),
     Show(show::Arguments),
     Tree(tree::Arguments),
+    Io(io::Arguments),
     Port(port::Arguments),
     Detach(detach::Arguments),
     Usbtest(usbtest::Arguments),
@@ -81,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::List(arguments) => list::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),
         Command::Tree(arguments) => tree::run(&arguments),
+        Command::Io(arguments) => io::run(&arguments, cli.quiet),
         Command::Port(arguments) => port::run(&arguments),
         Command::Detach(arguments) => detach::run(&arguments),
         Command::Usbtest(arguments) => usbtest::run(&arguments),

@@ -8,7 +8,6 @@ use std::{
 use anyhow::Context as _;
 use serde_json::json;
 use usbwright::{
-    models::Spec,
     protocol::{
         Speed, TransferType,
         descriptor::{ConfigurationDescriptor, EndpointDescriptor, InterfaceDescriptor},
@@ -18,23 +17,29 @@ use usbwright::{
     target::enumerate::{Description, DeviceState},
 };
 
-use super::{list, open, show, usb_ids::UsbIds};
+use super::{
+    list,
+    open::{self, DeviceName},
+    show,
+    usb_ids::UsbIds,
+};
 
 /// The widest line, in columns.
 const WIDTH: usize = 100;
+
+/// What `--json` prints, for `--help`.
+const JSON: &str = "\
+JSON: an array of what `usbwright show --json` prints for each; without a DEVICE, what `usbwright list --json` prints.";
 
 /// Show devices with their configurations, interfaces and endpoints, a line for each.
 ///
 /// Without a DEVICE it shows what the USB/IP server of this machine exports, as far as its list tells.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-A DEVICE is a SPEC, MODEL[,key[=value]]…, such as gadget-zero,speed=super: `usbwright devices` lists the models.
-
-JSON: an array of what `usbwright show --json` prints for each; without a DEVICE, what `usbwright list --json` prints.")]
+#[command(after_help = format!("{}\n\n{JSON}", open::HELP))]
 pub(super) struct Arguments {
     /// The devices.
     #[arg(value_name = "DEVICE")]
-    devices: Vec<Spec>,
+    devices: Vec<DeviceName>,
 
     /// Print JSON.
     #[arg(long)]
@@ -45,8 +50,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let names = UsbIds::load();
     let mut shown = Vec::new();
     let mut values = Vec::new();
-    for spec in &arguments.devices {
-        let (description, state) = open::describe(spec)?;
+    for name in &arguments.devices {
+        let (description, state) = name.describe()?;
         shown.push(tree(&description, &state, &names));
         values.push(show::json(&description, &state));
     }
@@ -243,7 +248,11 @@ mod tests {
 
     #[test]
     fn a_device_is_a_tree_with_its_configuration_in_force_marked() {
-        let (description, mut state) = open::describe(&"gadget-zero".parse().unwrap()).unwrap();
+        let (description, mut state) = "gadget-zero"
+            .parse::<DeviceName>()
+            .unwrap()
+            .describe()
+            .unwrap();
         state.configuration = Some(2);
         insta::assert_snapshot!("gadget_zero", tree(&description, &state, &ids()));
     }

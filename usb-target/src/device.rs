@@ -17,7 +17,7 @@ use crate::{
     completion::{Completion, TransferFailed},
     control,
     engine::{Clock, Engine},
-    enumerate::{self, ControlAnswer, Description, EnumerationError},
+    enumerate::{self, ControlAnswer, Description, EnumerationError, Rigour},
     interface::{Claim, Interface},
     pipe::PipePolicy,
     power::{PowerPolicy, PowerUnsupported},
@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     speed: Speed,
     description: RwLock<Arc<Description>>,
     present: Mutex<Present>,
+    rigour: Rigour,
     /// One change of configuration, or reset, at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -52,7 +53,19 @@ struct Present {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     clock: Clock,
-    configuration: Option<u8>,
+    choice: Choice,
+}
+
+/// Which configuration a device takes as it is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Choice {
+    /// The one in force, or the first one where none is.
+    #[default]
+    Present,
+    /// The one of that value.
+    Value(u8),
+    /// None is set.
+    Untouched,
 }
 
 impl Options {
@@ -71,7 +84,15 @@ impl Options {
     /// The configuration to choose, by its value.
     #[must_use]
     pub fn configuration(mut self, value: u8) -> Self {
-        self.configuration = Some(value);
+        self.choice = Choice::Value(value);
+        self
+    }
+
+    /// Leaves the configuration as it is, and takes a device as well whose configurations can't be read or are malformed: they are left
+    /// out, and told by [`Description::defects`]. For whoever looks at a device that may be broken.
+    #[must_use]
+    pub fn unconfigured(mut self) -> Self {
+        self.choice = Choice::Untouched;
         self
     }
 
@@ -80,10 +101,21 @@ impl Options {
     /// # Errors
     /// Where its descriptors can't be read or are malformed, or it does not take the configuration.
     pub async fn open(self, port: impl Port + 'static) -> Result<Device, OpenError> {
-        let engine = Engine::new(Box::new(port), self.clock);
+        self.open_boxed(Box::new(port)).await
+    }
+
+    /// Opens a device as [`open`](Self::open) does, where its kind is known at run time only.
+    ///
+    /// # Errors
+    /// As `open` has them.
+    pub async fn open_boxed(self, port: Box<dyn Port>) -> Result<Device, OpenError> {
+        let engine = Engine::new(port, self.clock);
         let speed = engine.summary().speed;
-        let description =
-            enumerate::enumerate(speed, async |setup| ask(&engine, setup).await).await?;
+        let rigour = match self.choice {
+            Choice::Untouched => Rigour::Lenient,
+            _ => Rigour::Strict,
+        };
+        let description = describe(&engine, speed, rigour).await?;
         let state = enumerate::read_state(async |setup| ask(&engine, setup).await).await;
         let now = state.configuration.unwrap_or(0);
         let device = Device(Arc::new(Shared {
@@ -95,19 +127,33 @@ impl Options {
                 claims: BTreeMap::new(),
                 control_timeout: Some(control::TIMEOUT),
             }),
+            rigour,
             changing: tokio::sync::Mutex::default(),
         }));
         let description = device.description();
         let first = description.configurations().first();
-        let wanted = match (self.configuration, now) {
-            (Some(value), _) => Some(value),
-            (None, 0) => first.map(|it| it.descriptor.value),
+        let wanted = match (self.choice, now) {
+            (Choice::Value(value), _) => Some(value),
+            (Choice::Present, 0) => first.map(|it| it.descriptor.value),
             _ => None,
         };
         if let Some(value) = wanted {
             device.set_configuration(value).await?;
         }
         Ok(device)
+    }
+}
+
+/// What a device tells of itself.
+async fn describe(
+    engine: &Engine,
+    speed: Speed,
+    rigour: Rigour,
+) -> Result<Description, EnumerationError> {
+    let ask = async |setup| ask(engine, setup).await;
+    match rigour {
+        Rigour::Strict => enumerate::enumerate(speed, ask).await,
+        Rigour::Lenient => enumerate::enumerate_leniently(speed, ask).await,
     }
 }
 
@@ -386,8 +432,7 @@ impl Device {
         let _one = self.0.changing.lock().await;
         let engine = &self.0.engine;
         engine.reset();
-        let found =
-            enumerate::enumerate(self.0.speed, async |setup| ask(engine, setup).await).await;
+        let found = describe(engine, self.0.speed, self.0.rigour).await;
         if !self.is_connected() {
             return Ok(ResetOutcome::Gone);
         }

@@ -2,6 +2,7 @@
 
 use std::{
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -18,7 +19,7 @@ use usbwright::{
 };
 
 use super::{json::json, page::WIDTH, text::text};
-use crate::cli::{open, usb_ids::UsbIds};
+use crate::cli::{open::DeviceName, usb_ids::UsbIds};
 
 /// A few names, the same on every machine.
 pub(in crate::cli) fn ids() -> UsbIds {
@@ -38,6 +39,11 @@ L 0009  English
 \t01  US
 ",
     )
+}
+
+/// What a DEVICE tells of itself, and is set to.
+fn opened(name: &str) -> (Arc<Description>, DeviceState) {
+    name.parse::<DeviceName>().unwrap().describe().unwrap()
 }
 
 /// What a device tells of itself that answers with `answer`.
@@ -121,8 +127,7 @@ pub(in crate::cli) fn composite(speed: Speed) -> Device {
 #[test]
 fn gadget_zero_is_shown_field_by_field() {
     for speed in ["high", "super"] {
-        let spec = format!("gadget-zero,speed={speed}").parse().unwrap();
-        let (description, state) = open::describe(&spec).unwrap();
+        let (description, state) = opened(&format!("gadget-zero,speed={speed}"));
         let name = format!("gadget_zero_{speed}");
         insta::assert_snapshot!(name, text(&description, &state, &ids()));
     }
@@ -130,7 +135,7 @@ fn gadget_zero_is_shown_field_by_field() {
 
 #[test]
 fn gadget_zero_is_shown_as_json() {
-    let (description, state) = open::describe(&"gadget-zero".parse().unwrap()).unwrap();
+    let (description, state) = opened("gadget-zero");
     insta::assert_snapshot!(format!("{:#}", json(&description, &state)));
 }
 
@@ -167,8 +172,7 @@ fn every_field_that_lsusb_tells_of_gadget_zero_is_told() {
         ),
     ];
     for (speed, lsusb) in told {
-        let spec = format!("gadget-zero,speed={speed}").parse().unwrap();
-        let (description, state) = open::describe(&spec).unwrap();
+        let (description, state) = opened(&format!("gadget-zero,speed={speed}"));
         let own = text(&description, &state, &ids());
         let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
         let own: Vec<_> = own.lines().filter_map(first).collect();

@@ -47,7 +47,7 @@ impl Description {
         &self.device
     }
 
-    /// The configurations by their indices; never empty.
+    /// The configurations by their indices; never empty, unless it was read [leniently](super::enumerate_leniently).
     pub fn configurations(&self) -> &[Fetched<ConfigurationDescriptor>] {
         &self.configurations
     }

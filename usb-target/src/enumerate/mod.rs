@@ -49,7 +49,32 @@ pub async fn enumerate(
     speed: Speed,
     control: impl AsyncFnMut(Setup) -> ControlAnswer,
 ) -> Result<Description, EnumerationError> {
-    let mut reader = Reader::new(control);
+    read_all(speed, Reader::new(control, Rigour::Strict)).await
+}
+
+/// Reads as [`enumerate`] does, but leaves configurations out that can't be read or are malformed, which
+/// [`Description::defects`] tells: there may be none.
+///
+/// # Errors
+/// Where the device descriptor can't be read or is malformed; where the device is gone or the transfer is taken back.
+pub async fn enumerate_leniently(
+    speed: Speed,
+    control: impl AsyncFnMut(Setup) -> ControlAnswer,
+) -> Result<Description, EnumerationError> {
+    read_all(speed, Reader::new(control, Rigour::Lenient)).await
+}
+
+/// Whether a bad configuration ends an enumeration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rigour {
+    Strict,
+    Lenient,
+}
+
+async fn read_all(
+    speed: Speed,
+    mut reader: Reader<impl AsyncFnMut(Setup) -> ControlAnswer>,
+) -> Result<Description, EnumerationError> {
     let device = device(&mut reader).await?;
     let version = device.descriptor.usb_version;
     let bos = match version {

@@ -7,7 +7,8 @@ use usbwright_protocol::{
 };
 
 use super::{
-    ControlAnswer, Defect, DescriptorName, EnumerationError, Fetched, Flaw, check, get_descriptor,
+    ControlAnswer, Defect, DescriptorName, EnumerationError, Fetched, Flaw, Rigour, check,
+    get_descriptor,
 };
 
 /// The most that is read of BOS and configurations together, in bytes: far more than any device has.
@@ -18,15 +19,17 @@ const CONFIGURATION_HEAD: u16 = 9;
 /// One device's answers, and what was wrong with them.
 pub(super) struct Reader<C> {
     control: C,
+    rigour: Rigour,
     /// Bytes that may still be read.
     budget: u32,
     defects: Vec<Defect>,
 }
 
 impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
-    pub(super) fn new(control: C) -> Self {
+    pub(super) fn new(control: C, rigour: Rigour) -> Self {
         Self {
             control,
+            rigour,
             budget: BUDGET,
             defects: Vec::new(),
         }
@@ -104,6 +107,9 @@ impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
                 Err(defect) if index > 0 && defect.flaw == Flaw::Refused => {
                     self.defects.push(defect);
                     break;
+                }
+                Err(defect) if self.rigour == Rigour::Lenient => {
+                    self.tolerate::<()>(Err(defect))?;
                 }
                 Err(defect) => return Err(defect.into()),
             }

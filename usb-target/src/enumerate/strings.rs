@@ -7,7 +7,9 @@ use usbwright_protocol::{
     descriptor::{ParseError, decode_languages, decode_string},
 };
 
-use super::{ControlAnswer, Defect, DescriptorName, EnumerationError, Flaw, reader::Reader};
+use super::{
+    ControlAnswer, Defect, DescriptorName, EnumerationError, Flaw, Rigour, reader::Reader,
+};
 
 /// US English, which Linux asks for where the list of languages is malformed.
 const ENGLISH: u16 = 0x0409;
@@ -62,7 +64,7 @@ pub async fn read_string(
     index: u8,
     language: u16,
 ) -> Result<String, Defect> {
-    string(&mut Reader::new(control), index, language).await
+    string(&mut Reader::new(control, Rigour::Strict), index, language).await
 }
 
 async fn languages(
