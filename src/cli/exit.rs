@@ -20,7 +20,7 @@ pub(super) fn report(result: anyhow::Result<ExitCode>) -> ExitCode {
 }
 
 /// Whether whoever read our output has had enough of it.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)

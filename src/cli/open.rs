@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use tracing::warn;
 use usbwright::{
     models::SpecError,
     protocol::{Setup, Status},
@@ -19,11 +20,11 @@ use usbwright::{
 /// What a DEVICE may be, for `--help`.
 pub(super) const HELP: &str = "\
 A DEVICE is one of
-  SPEC                      made in this process: MODEL[,key[=value]]…, such as gadget-zero,speed=super
-                            (`usbwright devices` lists the models)
-  HOST[:PORT]/BUSID         of a USB/IP server, such as 127.0.0.1/1-1 (`usbwright list HOST` lists them)
-  unix:/PATH/BUSID          of one that listens at a UNIX socket
-  libusb:key=value[,…]      a real one of this machine: id=VVVV:PPPP, serial=, bus= and address=, path=";
+  SPEC                  made in this process: MODEL[,key[=value]]…, such as gadget-zero,speed=super
+                        (`usbwright devices` lists the models)
+  HOST[:PORT]/BUSID     of a USB/IP server: 127.0.0.1/1-1 (`usbwright list HOST` lists them)
+  unix:/PATH/BUSID      of one that listens at a UNIX socket
+  libusb:key=value,…    a real one of this machine, by id=VVVV:PPPP, serial, bus, address or path";
 
 /// What names a real device.
 const REAL: &str = "libusb:";
@@ -86,20 +87,25 @@ impl DeviceName {
         device.with_context(|| format!("can't open {self}"))
     }
 
-    /// Opens the device, and asks for all that it tells of itself and for what it is set to.
-    ///
-    /// It is configured as a host does it, so that all of it can be told. A device that can't be is taken as it is.
-    pub(super) fn describe(&self) -> anyhow::Result<(Arc<Description>, DeviceState)> {
+    /// Opens the device and configures it as a host does, so that all of it can be used. One that does not take its configuration, or
+    /// is malformed, is taken as it is.
+    pub(super) fn open_as_it_is(&self) -> anyhow::Result<Device> {
         let device = self.open(Options::new().unconfigured())?;
         let description = device.description();
         let first = description.configurations().first();
         if let (None, Some(first)) = (device.configuration(), first) {
             let value = first.descriptor.value;
             if let Err(error) = device.set_configuration(value).wait() {
-                tracing::warn!("{self} is not configured: {error}");
+                warn!("{self} is not configured: {error}");
             }
         }
-        Ok((description, state(&device)))
+        Ok(device)
+    }
+
+    /// Opens the device, and asks for all that it tells of itself and for what it is set to.
+    pub(super) fn describe(&self) -> anyhow::Result<(Arc<Description>, DeviceState)> {
+        let device = self.open_as_it_is()?;
+        Ok((device.description(), state(&device)))
     }
 }
 

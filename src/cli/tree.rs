@@ -114,7 +114,7 @@ impl Node {
 }
 
 /// A device in lines; the configuration in force is marked.
-fn tree(description: &Description, state: &DeviceState, names: &UsbIds) -> String {
+pub(super) fn tree(description: &Description, state: &DeviceState, names: &UsbIds) -> String {
     let plant = Plant { description, names };
     let label = show::title(description, names);
     let configurations = description.configurations().iter();

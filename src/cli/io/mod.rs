@@ -21,7 +21,10 @@ use self::{
     step::{Action, Step, What},
     stop::Stop,
 };
-use super::open::{self, DeviceName};
+use super::{
+    exit,
+    open::{self, DeviceName},
+};
 
 /// What a STEP may be, and examples, for `--help`.
 const HELP: &str = "\
@@ -41,19 +44,18 @@ unless --keep-going is given. Data that is read goes to the standard output, as 
 what is told of steps goes to stderr.
 
 Examples:
-  usbwright io gadget-zero 0x81 read 64                       # it sends zeros
-  usbwright io gadget-zero,pattern=1 1in read 1024 --hex      # or a pattern
-  usbwright io gadget-zero 1out write --data 0000             # it stalls where data is not its pattern
-  usbwright io gadget-zero --configuration 2 1out write --text hi then 1in read 64
-                                                              # its second configuration is a loopback
-  usbwright io gadget-zero --keep-going 1out write --text no then 1out reset then 1out write --data 00
-  usbwright io pc.example/1-1 control get-descriptor device
+  usbwright io gadget-zero 0x81 read 64                   # a Gadget Zero sends zeros,
+  usbwright io gadget-zero,pattern=1 1in read 64 --hex    # or a pattern, and stalls where it
+  usbwright io gadget-zero 1out write --data 0001         # is sent anything else:
+  usbwright io --keep-going gadget-zero 1out write --text no then 1out reset then 1out write --data 00
   usbwright io gadget-zero control 0x40 0x5b 0 0 --text hello then control 0xc0 0x5c 0 0 5
   usbwright io gadget-zero --alternate 1 0x82 packets 8
-  usbwright io gadget-zero,buflen=65536 --configuration 2 1out write - and 1in read 65536 --count 0 <in >out
-                                                              # until Ctrl-C
+  usbwright io pc.example/1-1 control get-descriptor device
+Its second configuration is a loopback; the last of these runs until Ctrl-C:
+  usbwright io gadget-zero --configuration 2 1out write --text hi then 1in read 64
+  usbwright io gadget-zero --configuration 2 1out write - and 1in read 4096 --count 0 <in >out
 
-JSON: with --json, an object in a line for each step: step (its words), status (done, stalled, timed-out, overflow, …; null where \
+JSON: with --json, an object in a line for each step: step (its words), status (done, stalled, timed-out, overflow and the like; null where \
 it did not get to the bus), error (null or a text), length (bytes moved), data (hexadecimal digits, where it reads and has \
 no --output) and packets (each one's length and status).";
 
@@ -132,12 +134,6 @@ impl Run {
 
 pub(super) fn run(arguments: &Arguments, quiet: bool) -> anyhow::Result<ExitCode> {
     let groups = step::parse(&arguments.steps, arguments.json).unwrap_or_else(|error| error.exit());
-    let stop = Stop::watch()?;
-    let options = match arguments.configuration {
-        Some(value) => Options::new().configuration(value),
-        None if groups.iter().flatten().all(Step::is_control) => Options::new().unconfigured(),
-        None => Options::new(),
-    };
     let timeout = arguments.timeout.map(u64::from).map(Duration::from_millis);
     let choice = Choice {
         interface: arguments.interface,
@@ -148,14 +144,21 @@ pub(super) fn run(arguments: &Arguments, quiet: bool) -> anyhow::Result<ExitCode
         json: arguments.json,
         quiet,
     };
-    let device = arguments.device.open(options)?;
+    let name = &arguments.device;
+    let device = match arguments.configuration {
+        Some(value) => name.open(Options::new().configuration(value))?,
+        // A device that has no pipes in force answers control requests nevertheless.
+        None if groups.iter().flatten().all(Step::is_control) => name.open_as_it_is()?,
+        None => name.open(Options::new())?,
+    };
+    let stop = Stop::watch()?;
     let mut session = Session::new(device, choice);
     let mut code = ExitCode::SUCCESS;
     for group in &groups {
         match session.group(group, tone, &stop).wait() {
             Ok(()) => {}
-            Err(error) if arguments.keep_going && error.is::<Failed>() => {
-                code = super::exit::report(Err(error));
+            Err(error) if arguments.keep_going && !exit::is_broken_pipe(&error) => {
+                code = exit::report(Err(error));
             }
             Err(error) => return Err(error),
         }
@@ -181,7 +184,10 @@ impl Session {
         let mut pipes = Vec::new();
         for step in steps {
             pipes.push(match &step.what {
-                What::Pipe(address, _) => Some(self.pipe(*address).await?),
+                What::Pipe(address, _) => match self.pipe(*address).await {
+                    Ok(pipe) => Some(pipe),
+                    Err(error) => return sink::refuse(step, tone, error),
+                },
                 What::Control(_) => None,
             });
         }

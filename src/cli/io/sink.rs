@@ -70,6 +70,15 @@ fn after(length: u64) -> String {
     }
 }
 
+/// Tells of a step that can't begin, and gives why.
+pub(super) fn refuse(step: &Step, tone: Tone, error: anyhow::Error) -> anyhow::Result<()> {
+    if tone.json {
+        let sink = Sink::to(Out::Json { data: None }, step, tone);
+        sink.end(Err(&error))?;
+    }
+    Err(error)
+}
+
 enum Out {
     Raw,
     Hex,
@@ -103,13 +112,17 @@ impl Sink {
             None if hex || !raw && stdout().is_terminal() => Out::Hex,
             None => Out::Raw,
         };
-        Ok(Self {
+        Ok(Self::to(out, step, tone))
+    }
+
+    fn to(out: Out, step: &Step, tone: Tone) -> Self {
+        Self {
             out,
             tone,
             words: step.words.clone(),
             length: 0,
             packets: None,
-        })
+        }
     }
 
     /// Bytes that moved so far.
@@ -192,7 +205,8 @@ impl Sink {
             "length": self.length,
         });
         if let Out::Json { data: Some(data) } = &self.out {
-            line["data"] = data.iter().map(|it| format!("{it:02x}")).collect();
+            let digits: String = data.iter().map(|it| format!("{it:02x}")).collect();
+            line["data"] = digits.into();
         }
         if let Some(packets) = self.packets {
             let packets = packets

@@ -318,3 +318,33 @@ fn a_device_that_goes_away_ends_the_enumeration_wherever_it_is() {
         assert_eq!(count, last + 1);
     }
 }
+
+#[test]
+fn a_device_with_bad_configurations_is_told_of_leniently() {
+    let descriptors = Descriptors::build(Speed::High, composite).unwrap();
+    let lenient = |bad: u8| {
+        let description = now(enumerate_leniently(Speed::High, async |setup| {
+            match asks(setup, kind::CONFIGURATION, bad) {
+                true => done(&[9, 2, 9][..]),
+                false => answer(&descriptors, setup),
+            }
+        }));
+        description.unwrap()
+    };
+    let first = lenient(0);
+    assert_eq!(first.configurations().len(), 1);
+    assert_eq!(first.configurations()[0].descriptor.value, 2);
+    assert_eq!(
+        defects(&first),
+        ["the configuration at index 0: 3 bytes came of the first 9"]
+    );
+    assert_eq!(lenient(1).configurations()[0].descriptor.value, 1);
+    // A device that is gone can't be told of.
+    let gone = now(enumerate_leniently(Speed::High, async |setup| {
+        match asks(setup, kind::CONFIGURATION, 1) {
+            true => failed(Status::Disconnected),
+            false => answer(&descriptors, setup),
+        }
+    }));
+    assert!(gone.is_err());
+}

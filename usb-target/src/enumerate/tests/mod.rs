@@ -15,7 +15,7 @@ use usbwright_protocol::{
     descriptor::{Association, Configuration, Descriptors, Device, Interface, Setting, kind},
 };
 
-use super::{ControlAnswer, Description, EnumerationError, enumerate};
+use super::{ControlAnswer, Description, EnumerationError, enumerate, enumerate_leniently};
 
 /// The outcome of a future that waits for nothing.
 fn now<T>(future: impl Future<Output = T>) -> T {

@@ -1,4 +1,4 @@
-//! `usbwright demo`: the main job, for somebody who has just arrived.
+//! `usbwright demo --kernel`: a device and a real kernel's own drivers.
 
 use std::{env, process::ExitCode, time::Duration};
 
@@ -43,13 +43,8 @@ The same by hand:
   usbwright attach gadget-zero                     or make and attach it in one step
   usbwright devices                                the devices there are";
 
-/// Show what usbwright does: boot a kernel, attach a device, move data through the kernel's own driver.
-///
-/// The kernel is User-mode Linux, an ordinary process. It is built the first time, which takes some minutes.
-#[derive(Debug, clap::Args)]
-pub(super) struct Arguments {}
-
-pub(super) fn run(_: &Arguments) -> anyhow::Result<ExitCode> {
+/// Boots a kernel, attaches the device, and moves data through the kernel's own driver.
+pub(super) fn run() -> anyhow::Result<ExitCode> {
     lab::ensure_programs(&[("lsusb", "usbutils")])?;
     let program = env::current_exe().context("can't tell where this program is")?;
     println!("Booting a Linux kernel as a process, with `{DEVICE}` to attach.");
