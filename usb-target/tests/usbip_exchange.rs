@@ -1,10 +1,11 @@
 //! What a USB/IP client sends, and what it makes of any reply.
 
-mod support;
+#[path = "support/messages.rs"]
+mod messages;
 
 use bytes::Bytes;
+use messages::*;
 use proptest::{prelude::*, test_runner::RngSeed};
-use support::*;
 use usbwright_target::{
     protocol::{
         Completion, Direction, IsoPacket, Payload, Status, Transfer, TransferId, TransferKind,

@@ -11,6 +11,8 @@ mod driver;
 mod flight;
 mod slot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::{
@@ -104,6 +106,11 @@ impl Engine {
         self.clock.now()
     }
 
+    /// The time in so long; `None` where that is for ever.
+    pub(crate) fn after(&self, time: Duration) -> Option<Instant> {
+        self.now().checked_add(time)
+    }
+
     pub(crate) fn summary(&self) -> DeviceSummary {
         self.state().port.summary()
     }
@@ -163,19 +170,27 @@ impl Engine {
 
     /// The completion of a slot, if it has ended; otherwise its task, or thread, is woken when it has.
     pub(crate) fn poll(&self, id: SlotId, cx: &mut Context<'_>) -> Poll<Completion> {
-        self.with(|state| {
+        let waiting = self.waiting(cx);
+        // Wakers are dropped when the lock is free: they may be the last of a task, which may have transfers.
+        let (polled, _before) = self.with(|state| {
             if let Some(ended) = state.take(id) {
-                return Poll::Ready(ended);
+                return (Poll::Ready(ended), waiting);
             }
-            let waker = cx.waker().clone();
-            let waiting = match wait::note(self) {
-                true => Waiting::Thread(waker),
-                false => Waiting::Task(waker),
-            };
-            state.slots.wait(id, waiting);
+            let before = state.slots.wait(id, waiting);
             self.send(state);
-            state.take(id).map_or(Poll::Pending, Poll::Ready)
-        })
+            (state.take(id).map_or(Poll::Pending, Poll::Ready), before)
+        });
+        polled
+    }
+
+    /// Who polls.
+    fn waiting(&self, cx: &Context<'_>) -> Waiting {
+        let waker = cx.waker().clone();
+        let call = self.outside.as_ref().and_then(|_| wait::note(self));
+        match call {
+            Some(call) => Waiting::Thread(waker, call),
+            None => Waiting::Task(waker),
+        }
     }
 
     /// The completion of a slot, if it has ended.
@@ -209,27 +224,26 @@ impl Engine {
     }
 
     fn poll_idle(&self, endpoint: EndpointAddress, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|state| {
+        let waiting = self.waiting(cx);
+        let (polled, _before) = self.with(|state| {
             self.send(state);
-            let Some(last) = state.slots.flying_on(endpoint).first().copied() else {
-                return Poll::Ready(());
-            };
-            let waker = cx.waker().clone();
-            let waiting = match wait::note(self) {
-                true => Waiting::Thread(waker),
-                false => Waiting::Task(waker),
-            };
-            state.slots.wait_for_end(last, waiting);
-            Poll::Pending
-        })
+            let flying = state.slots.flying_on(endpoint);
+            match flying.first() {
+                Some(last) => (Poll::Pending, state.slots.wait_for_end(*last, waiting)),
+                None => (Poll::Ready(()), waiting),
+            }
+        });
+        polled
     }
 
     /// Nobody waits for a slot any more: it is taken back, and what it brings is kept.
     pub(crate) fn abandon(&self, id: SlotId, kept: Option<&Arc<Kept>>) {
         let now = self.now();
-        self.with(|state| {
+        let _before = self.with(|state| {
+            let before = state.slots.wait(id, Waiting::Nobody);
             state.abandon(id, kept, now);
             self.send(state);
+            before
         });
     }
 

@@ -13,27 +13,39 @@ use usbwright_protocol::{Completion, Port, Status};
 
 use super::{
     GRACE, given_up,
-    slot::{Phase, SlotId, Slots, Waiting},
+    slot::{Phase, SlotId, Slots},
+    wait::Sleeper,
 };
 use crate::pipe::Kept;
 
 /// Timers of slots that have ended are thrown away when there are so many more of them than of slots.
 const STALE: usize = 64;
 
+/// What an engine's thread does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Driving {
+    /// It is about to look what there is to do.
+    Awake,
+    /// It sleeps until then.
+    Asleep(Option<Instant>),
+    /// It waits outside until then.
+    Outside(Option<Instant>),
+}
+
 pub(super) struct State {
     pub(super) port: Box<dyn Port>,
     pub(super) slots: Slots,
-    timers: BinaryHeap<Reverse<(Instant, SlotId)>>,
+    pub(super) timers: BinaryHeap<Reverse<(Instant, SlotId)>>,
     /// Whether something was submitted that may not be on its way yet.
     pub(super) unflushed: bool,
     /// Whether a thread waits outside.
     pub(super) led: bool,
     /// Threads that wait for transfers while another one waits outside, and may do so next.
-    pub(super) followers: VecDeque<Waker>,
+    pub(super) followers: VecDeque<Arc<Sleeper>>,
     /// Whom to wake when the lock is free.
     pub(super) woken: Vec<Waker>,
-    /// Until when the driver sleeps, if it does.
-    pub(super) driver_sleeps: Option<Option<Instant>>,
+    /// What the driver does.
+    pub(super) driver: Driving,
     waits_outside: bool,
 }
 
@@ -47,7 +59,7 @@ impl State {
             led: false,
             followers: VecDeque::new(),
             woken: Vec::new(),
-            driver_sleeps: None,
+            driver: Driving::Awake,
             waits_outside,
         }
     }
@@ -55,6 +67,16 @@ impl State {
     /// Whether somebody has to wait outside for those who can't.
     pub(super) fn needs_leader(&self) -> bool {
         self.waits_outside && !self.led && self.slots.tasks() > 0
+    }
+
+    /// Has another thread wait outside, where one needs that: whoever follows has no other to be woken by.
+    pub(super) fn pass_lead(&mut self) {
+        if !self.led
+            && !self.needs_leader()
+            && let Some(next) = self.followers.pop_front()
+        {
+            next.promote();
+        }
     }
 
     /// When something is due next. A port that is waited for outside has nothing due but its output, which is seen to.
@@ -170,7 +192,6 @@ impl State {
             }
             return;
         }
-        self.slots.wait(id, Waiting::Nobody);
         match self.slots.find(id) {
             Some(slot) if matches!(slot.phase, Phase::Timer) => self.slots.release(id),
             Some(slot) => {

@@ -186,7 +186,7 @@ impl PipeCore {
     pub(crate) fn until(&self, policy: &PipePolicy) -> Option<Instant> {
         policy
             .transfer_timeout
-            .map(|timeout| self.engine.now() + timeout)
+            .and_then(|timeout| self.engine.after(timeout))
     }
 
     /// A transfer on the bus.
