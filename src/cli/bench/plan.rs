@@ -162,11 +162,13 @@ fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<SectionArg>> {
     let asked = &arguments.section;
     let narrowed = !arguments.size.is_empty() || !arguments.depth.is_empty();
     let foreign = arguments.device.is_some();
-    let pipes = asked.as_slice() == [SectionArg::Pipes];
     let by_libusb = matches!(arguments.against, Some(Against::Libusb(_)));
+    let fits = match by_libusb {
+        true => foreign && asked.as_slice() == [SectionArg::Pipes],
+        false => !foreign || !asked.contains(&SectionArg::Pipes),
+    };
     ensure!(
-        pipes && foreign == by_libusb
-            || !by_libusb && !(foreign && asked.contains(&SectionArg::Pipes)),
+        fits,
         "libusb is compared with the pipes of the same device: name it as DEVICE, and use --against libusb:… --section pipes --depth 1"
     );
     let own = |it: &SectionArg| matches!(it, SectionArg::Checking | SectionArg::Interrupt);

@@ -149,7 +149,7 @@ impl Engine {
         let now = self.now();
         let manual = self.clock.is_manual();
         if rung || !manual && due.is_some_and(|due| due <= now) {
-            self.drive(now);
+            self.drive();
         }
         self.with(|state| {
             let due = state.deadline().filter(|_| !manual);
@@ -171,7 +171,7 @@ impl Engine {
 
     /// A thread has waited outside: what came is handed out. Tells whether other threads would wait there, too.
     pub(super) fn end_lead(&self) -> bool {
-        let now = self.now();
+        let now = self.clock.read();
         self.with(|state| {
             state.led = false;
             if let Driving::Outside(_) = state.driver {

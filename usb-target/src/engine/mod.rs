@@ -61,7 +61,7 @@ impl Engine {
         let outside = port.outside();
         let driver = Driver::new();
         let engine = Arc::new_cyclic(|this| Self {
-            state: Mutex::new(State::new(port, outside.is_some())),
+            state: Mutex::new(State::new(port, outside.is_some(), clock.now())),
             outside,
             clock,
             driver,
@@ -155,7 +155,7 @@ impl Engine {
 
     fn send(&self, state: &mut State) {
         if std::mem::take(&mut state.unflushed) && self.outside.is_some() {
-            state.poll(self.now());
+            state.poll(self.clock.read());
         }
     }
 
@@ -259,7 +259,8 @@ impl Engine {
     }
 
     /// Lets the port act on the time and on what has come.
-    fn drive(&self, now: Instant) {
+    fn drive(&self) {
+        let now = self.clock.read();
         self.with(|state| state.poll(now));
     }
 }
@@ -270,7 +271,7 @@ impl Timed for Engine {
     }
 
     fn tick(&self) {
-        self.drive(self.now());
+        self.drive();
     }
 }
 

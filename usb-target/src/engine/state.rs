@@ -9,7 +9,7 @@ use std::{
 };
 
 use tracing::warn;
-use usbwright_protocol::{Completion, Port, Status};
+use usbwright_protocol::{Completion, Now, Port, Status};
 
 use super::{
     GRACE, given_up,
@@ -47,10 +47,12 @@ pub(super) struct State {
     /// What the driver does.
     pub(super) driver: Driving,
     waits_outside: bool,
+    /// The time when the clock was last read.
+    last_read: Instant,
 }
 
 impl State {
-    pub(super) fn new(port: Box<dyn Port>, waits_outside: bool) -> Self {
+    pub(super) fn new(port: Box<dyn Port>, waits_outside: bool, now: Instant) -> Self {
         Self {
             port,
             slots: Slots::default(),
@@ -61,6 +63,7 @@ impl State {
             woken: Vec::new(),
             driver: Driving::Awake,
             waits_outside,
+            last_read: now,
         }
     }
 
@@ -89,7 +92,14 @@ impl State {
     }
 
     /// Lets the port act, ends what has lasted too long, and hands completions out.
-    pub(super) fn poll(&mut self, now: Instant) {
+    ///
+    /// A port that is waited for outside does nothing at a time of its own: where no transfer's time is limited either, the clock, which
+    /// may cost a system call, is not read.
+    pub(super) fn poll(&mut self, now: Now) {
+        if !self.waits_outside || !self.timers.is_empty() {
+            self.last_read = now.instant();
+        }
+        let now = self.last_read;
         self.unflushed = false;
         self.port.poll(now);
         self.settle();

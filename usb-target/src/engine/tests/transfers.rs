@@ -50,10 +50,10 @@ fn what_a_transfer_brings_whose_future_was_dropped_is_kept() {
             wire.answer(1, 1);
         } else {
             wire.answer(1, 1);
-            engine.drive(clock.now());
+            engine.drive();
             drop(flight);
         }
-        engine.drive(clock.now());
+        engine.drive();
         let (data, ended) = kept.take(64, false);
         assert_eq!((data.to_vec(), ended), (vec![1], true));
         assert!(kept.is_empty());
@@ -133,11 +133,11 @@ fn what_comes_after_that_is_nobody_s() {
     // The next transfer has the same slot.
     let mut flight = read(&engine, 1);
     wire.arrive(wire.state(), id, 1);
-    engine.drive(clock.now());
+    engine.drive();
     assert!(!poll(&mut flight));
     wire.state().flying.remove(0);
     wire.answer(1, 2);
-    engine.drive(clock.now());
+    engine.drive();
     assert_eq!(first(flight.wait()), 2);
 }
 
@@ -150,7 +150,7 @@ fn timers_of_transfers_that_have_ended_take_bounded_memory() {
         let mut flight = read_until(&engine, 1, until);
         assert!(!poll(&mut flight));
         wire.answer(1, 1);
-        engine.drive(clock.now());
+        engine.drive();
         assert_eq!(first(flight.wait()), 1);
     }
     let timers = engine.state().timers.len();
