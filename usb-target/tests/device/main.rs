@@ -1,6 +1,6 @@
 //! Devices and interfaces: opening, configurations and settings, recovery, removal.
 
-#[path = "../support/mod.rs"]
+#[path = "../bench/mod.rs"]
 mod support;
 
 mod control;
