@@ -1,6 +1,5 @@
 //! What a USB/IP client sends, and what it makes of any reply.
 
-#[path = "support/messages.rs"]
 mod messages;
 
 use bytes::Bytes;

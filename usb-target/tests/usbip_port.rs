@@ -1,6 +1,5 @@
 //! A remote device's port, at the other end of a socket from a server that follows a script.
 
-#[path = "support/messages.rs"]
 mod messages;
 
 use std::{

@@ -1,6 +1,6 @@
 //! The continuous reader, rule by rule (UMDF's `ConfigureContinuousReader`), against a device whose every answer is laid down.
 
-#[path = "../support/mod.rs"]
+#[path = "../bench/mod.rs"]
 mod support;
 
 mod configuration;

@@ -39,7 +39,7 @@ fn a_transfer_whose_future_is_dropped_is_taken_back() {
 fn what_a_transfer_brings_whose_future_was_dropped_is_kept() {
     let wire = Wire::without_outside();
     wire.state().is_deaf = true;
-    let (engine, clock) = manual(&wire);
+    let (engine, _clock) = manual(&wire);
     let kept = Arc::new(Kept::default());
     for late in [false, true] {
         let kind = TransferKind::In { length: 64 };
@@ -105,7 +105,7 @@ fn whoever_waits_for_an_endpoint_to_be_idle_is_woken_when_the_last_transfer_has_
 fn a_transfer_that_does_not_come_back_is_given_up_after_a_second() {
     let wire = Wire::without_outside();
     wire.state().is_deaf = true;
-    let (engine, clock) = manual(&wire);
+    let (engine, _clock) = manual(&wire);
     let mut flight = read(&engine, 1);
     let mut late = read_until(&engine, 2, Some(clock.now() + Duration::from_millis(10)));
     engine.cancel_all(endpoint(1));
@@ -124,7 +124,7 @@ fn a_transfer_that_does_not_come_back_is_given_up_after_a_second() {
 fn what_comes_after_that_is_nobody_s() {
     let wire = Wire::without_outside();
     wire.state().is_deaf = true;
-    let (engine, clock) = manual(&wire);
+    let (engine, _clock) = manual(&wire);
     let given_up = wire.clone();
     drop(read(&engine, 1));
     let (id, _) = given_up.state().flying[0];
@@ -144,7 +144,7 @@ fn what_comes_after_that_is_nobody_s() {
 #[test]
 fn timers_of_transfers_that_have_ended_take_bounded_memory() {
     let wire = Wire::without_outside();
-    let (engine, clock) = manual(&wire);
+    let (engine, _clock) = manual(&wire);
     let until = Some(clock.now() + Duration::from_secs(5));
     for _ in 0..10_000 {
         let mut flight = read_until(&engine, 1, until);
