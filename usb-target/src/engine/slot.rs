@@ -33,6 +33,16 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
+    /// Whether the same one waits in the same way.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Task(one), Self::Task(other)) | (Self::Thread(one), Self::Thread(other)) => {
+                one.will_wake(other)
+            }
+            _ => false,
+        }
+    }
+
     fn into_waker(self) -> Option<Waker> {
         match self {
             Self::Nobody => None,
@@ -45,7 +55,7 @@ impl Waiting {
 pub(super) struct Slot {
     generation: u32,
     /// When it was taken, counted in slots taken.
-    order: u64,
+    pub(super) order: u64,
     pub(super) phase: Phase,
     pub(super) endpoint: EndpointAddress,
     /// Bytes that an IN transfer has room for.
@@ -139,7 +149,9 @@ impl Slots {
 
     /// Says who else is to be woken when a slot has ended.
     pub(super) fn wait_for_end(&mut self, id: SlotId, waiting: Waiting) {
-        if let Some(slot) = self.find(id) {
+        if let Some(slot) = self.find(id)
+            && !slot.observers.iter().any(|it| it.is_same(&waiting))
+        {
             let is_task = matches!(waiting, Waiting::Task(_));
             slot.observers.push(waiting);
             self.tasks += usize::from(is_task);
@@ -189,6 +201,23 @@ impl Slots {
         let ids = flying.into_iter();
         ids.map(|(_, index, generation)| SlotId { index, generation })
             .collect()
+    }
+
+    /// The latest transfer that the port has, of those that are meant.
+    pub(super) fn latest(&self, is_meant: impl Fn(&Slot) -> bool) -> Option<SlotId> {
+        let flying = self.slots.iter().enumerate().filter(|(_, slot)| {
+            matches!(slot.phase, Phase::Flying | Phase::Abandoned(_)) && is_meant(slot)
+        });
+        let (index, slot) = flying.max_by_key(|(_, slot)| slot.order)?;
+        Some(SlotId {
+            index: index as u32,
+            generation: slot.generation,
+        })
+    }
+
+    /// How many slots have been taken so far: what is taken from now on has a higher [order](Slot::order).
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// How many slots there are, in use or not.

@@ -1,0 +1,11 @@
+//! What a program gets from its pipes: every policy on and off, wrong calls, misbehaving devices and ports, and that no byte is lost.
+
+mod clear_stall;
+mod packets;
+mod partial_reads;
+mod raw;
+mod resume;
+mod short_packets;
+mod support;
+mod timeout;
+mod values;
