@@ -1,6 +1,8 @@
 //! What a program gets from its pipes: every policy on and off, wrong calls, misbehaving devices and ports, and that no byte is lost.
 
 mod clear_stall;
+mod formatting;
+mod misbehaving;
 mod packets;
 mod partial_reads;
 mod raw;

@@ -63,6 +63,8 @@ pub(crate) struct Script {
     /// What it was written, in one call each.
     pub(crate) taken: Vec<Bytes>,
     calls: Vec<&'static str>,
+    /// The last request for data that was made of it.
+    pub(crate) asked: Option<Setup>,
     /// Whether requests of its own are never answered.
     pub(crate) mute: bool,
 }
@@ -150,6 +152,7 @@ impl Firmware for Scripted {
     }
 
     fn control_in(&mut self, setup: &Setup, _: &mut Context<'_>) -> In {
+        self.with(|script| script.asked = Some(*setup));
         match self.with(|script| script.mute) {
             true => In::NotYet,
             false if setup.request == 1 => In::Data(Bytes::from(vec![7; setup.length.into()])),

@@ -20,7 +20,7 @@ use usbwright_target::{
 
 pub(crate) use self::{
     firmware::{
-        Answer, BULK_IN, BULK_OUT, Script, Scripted,
+        Answer, BULK_IN, BULK_OUT, INTERRUPT_IN, INTERRUPT_OUT, ISO_IN, ISO_OUT, Script, Scripted,
         Taking,
     },
     port::{PortScript, ScriptedPort},
@@ -125,6 +125,17 @@ impl<'a, T> Polled<'a, T> {
 
     pub(crate) fn new(future: impl Future<Output = T> + 'a) -> Self {
         Self(Box::pin(future))
+    }
+
+    /// Polls it, and has something happen where it waits.
+    pub(crate) fn end_after(mut self, happens: impl FnOnce()) -> T {
+        match self.poll() {
+            Some(output) => output,
+            None => {
+                happens();
+                self.end()
+            }
+        }
     }
 
     pub(crate) fn poll(&mut self) -> Option<T> {
