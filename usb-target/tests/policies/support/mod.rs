@@ -19,11 +19,8 @@ use usbwright_target::{
 };
 
 pub(crate) use self::{
-    firmware::{
-        Answer, BULK_IN, BULK_OUT, INTERRUPT_IN, INTERRUPT_OUT, ISO_IN, ISO_OUT, Script, Scripted,
-        Taking,
-    },
-    port::{PortScript, ScriptedPort},
+    firmware::{Answer, BULK_IN, BULK_OUT, INTERRUPT_IN, ISO_IN, ISO_OUT, Scripted, Taking},
+    port::ScriptedPort,
 };
 
 /// Bytes in a packet of the bulk pipes, at high speed.
@@ -113,7 +110,7 @@ pub(crate) fn vendor(request_type: u8, request: u8, length: u16) -> Setup {
 }
 
 /// A future that is polled by hand.
-pub(crate) struct Polled<'a, T>(Pin<Box<dyn Future<Output = T> + 'a>>);
+pub(crate) struct Polled<'a, T>(pub(crate) Pin<Box<dyn Future<Output = T> + 'a>>);
 
 impl<'a, T> Polled<'a, T> {
     /// Begins it: it is polled once, and must not have ended then.
