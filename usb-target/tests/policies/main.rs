@@ -3,10 +3,13 @@
 mod clear_stall;
 mod concurrent;
 mod formatting;
+mod forms;
+mod isochronous;
 mod misbehaving;
 mod packets;
 mod partial_reads;
 mod ports;
+mod queue;
 mod raw;
 mod resume;
 mod short_packets;

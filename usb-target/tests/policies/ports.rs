@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usbwright_target::{PipePolicy, Wait, protocol::Status};
+use usbwright_target::{PipePolicy, protocol::Status};
 
 use crate::support::{LARGEST, PACKET, Polled, ScriptedPort, bytes, data, failure};
 
@@ -113,7 +113,7 @@ fn a_dropped_read_that_the_port_never_gives_back_holds_the_next_for_a_second() {
 }
 
 #[test]
-fn a_timeout_that_comes_to_late_leaves_the_read_as_it_ended() {
+fn a_timeout_that_comes_too_late_leaves_the_read_as_it_ended() {
     let port = ScriptedPort::new();
     let pipe = port.source(timeout());
     let read = Polled::begin(pipe.read(PACKET));
