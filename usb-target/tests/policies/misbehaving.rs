@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use usbwright_target::{PipePolicy, Wait, protocol::Status};
+use usbwright_target::{In, Interrupt, PipePolicy, Wait, protocol::Status};
 
 use crate::support::{Answer, Bench, LARGEST, PACKET, Polled, Taking, bytes, data, failure};
 
@@ -139,4 +139,40 @@ fn a_device_that_sends_nothing_but_zero_length_packets_holds_nobody_up() {
     }
     drop(read);
     assert_eq!(endless.flush(), 0);
+}
+
+#[test]
+fn an_interrupt_pipe_follows_the_same_policies() {
+    let bench = Bench::new();
+    bench.interface.set_alternate(1).wait().unwrap();
+    let pipe = bench.interface.first::<Interrupt, In>().unwrap();
+    let policy = PipePolicy {
+        auto_clear_stall: true,
+        ignore_short_packets: true,
+        transfer_timeout: Some(Duration::from_millis(100)),
+        ..PipePolicy::DEFAULT
+    };
+    pipe.set_policy(policy).unwrap();
+    let reads = [5, 8].map(|length| Polled::begin(pipe.read(length)));
+    bench.answers([
+        Answer::sends(b"abc"),
+        Answer::sends(b"defg"),
+        Answer::Stalls,
+    ]);
+    let [mut first, mut second] = reads;
+    // It is served in its intervals only, and each transfer that ends brings the next about.
+    let came = (0..20).find_map(|_| {
+        bench.advance(1);
+        first.poll()
+    });
+    assert_eq!(data(came.unwrap()), b"abcde");
+    let came = (0..20).find_map(|_| {
+        bench.advance(1);
+        second.poll()
+    });
+    assert_eq!(failure(came.unwrap()), (Status::Stalled, b"fg".to_vec()));
+    assert_eq!(bench.clears(), 1);
+    let read = Polled::begin(pipe.read(8));
+    bench.advance(100);
+    assert_eq!(failure(read.end()).0, Status::TimedOut);
 }
