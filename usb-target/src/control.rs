@@ -30,7 +30,7 @@ pub(crate) async fn timed(
         Direction::Out => 0,
     };
     let kind = TransferKind::Control { setup, data, room };
-    let until = timeout.and_then(|timeout| engine.after(timeout));
+    let until = engine.after(timeout);
     let flight = Flight::new(engine, None, EndpointAddress::CONTROL, kind, until);
     flight.await.into()
 }

@@ -34,7 +34,7 @@ pub use self::{
 };
 use self::{
     driver::Driver,
-    slot::{Phase, SlotId, Waiting},
+    slot::{Phase, Slot, SlotId, Waiting},
     state::State,
 };
 use crate::pipe::Kept;
@@ -106,9 +106,9 @@ impl Engine {
         self.clock.now()
     }
 
-    /// The time in so long; `None` where that is for ever.
-    pub(crate) fn after(&self, time: Duration) -> Option<Instant> {
-        self.now().checked_add(time)
+    /// When so much time will have passed; `None` for never, and where no clock gets there.
+    pub(crate) fn after(&self, time: Option<Duration>) -> Option<Instant> {
+        self.now().checked_add(time?)
     }
 
     pub(crate) fn summary(&self) -> DeviceSummary {
@@ -119,8 +119,8 @@ impl Engine {
         self.state().port.is_connected()
     }
 
-    /// Submits a transfer, with room for so many bytes to come, to be taken back when its time is up. It is on its way at the latest when it is waited for, or
-    /// after a [flush](Self::flush).
+    /// Submits a transfer, with room for so many bytes to come, to be taken back when its time is up. It is on its way at the latest
+    /// when it is waited for, or after a [flush](Self::flush).
     pub(crate) fn submit(
         &self,
         endpoint: EndpointAddress,
@@ -218,18 +218,27 @@ impl Engine {
         });
     }
 
-    /// Ends when the port has no transfer on an endpoint any more.
+    /// Ends when the port has none of the transfers on an endpoint any more that it has now.
     pub(crate) async fn idle(&self, endpoint: EndpointAddress) {
-        poll_fn(|cx| self.poll_idle(endpoint, cx)).await;
+        let last = self.state().slots.taken();
+        let is_meant = |slot: &Slot| slot.endpoint == endpoint && slot.order <= last;
+        poll_fn(|cx| self.poll_without(is_meant, cx)).await;
     }
 
-    fn poll_idle(&self, endpoint: EndpointAddress, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ends when the port has no transfer on an endpoint any more that was taken back as nobody waits for it.
+    pub(crate) async fn settled(&self, endpoint: EndpointAddress) {
+        let is_meant =
+            |slot: &Slot| slot.endpoint == endpoint && matches!(slot.phase, Phase::Abandoned(_));
+        poll_fn(|cx| self.poll_without(is_meant, cx)).await;
+    }
+
+    /// Whether the port has none of the transfers that are meant.
+    fn poll_without(&self, is_meant: impl Fn(&Slot) -> bool, cx: &mut Context<'_>) -> Poll<()> {
         let waiting = self.waiting(cx);
         let (polled, _before) = self.with(|state| {
             self.send(state);
-            let flying = state.slots.flying_on(endpoint);
-            match flying.first() {
-                Some(last) => (Poll::Pending, state.slots.wait_for_end(*last, waiting)),
+            match state.slots.latest(is_meant) {
+                Some(latest) => (Poll::Pending, state.slots.wait_for_end(latest, waiting)),
                 None => (Poll::Ready(()), waiting),
             }
         });

@@ -70,7 +70,7 @@ impl Waiting {
 pub(super) struct Slot {
     generation: u32,
     /// When it was taken, counted in slots taken.
-    order: u64,
+    pub(super) order: u64,
     pub(super) phase: Phase,
     pub(super) endpoint: EndpointAddress,
     /// Bytes that an IN transfer has room for.
@@ -281,6 +281,23 @@ impl Slots {
         let ids = flying.into_iter();
         ids.map(|(_, index, generation)| SlotId { index, generation })
             .collect()
+    }
+
+    /// The latest transfer that the port has, of those that are meant.
+    pub(super) fn latest(&self, is_meant: impl Fn(&Slot) -> bool) -> Option<SlotId> {
+        let flying = self.slots.iter().enumerate().filter(|(_, slot)| {
+            matches!(slot.phase, Phase::Flying | Phase::Abandoned(_)) && is_meant(slot)
+        });
+        let (index, slot) = flying.max_by_key(|(_, slot)| slot.order)?;
+        Some(SlotId {
+            index: index as u32,
+            generation: slot.generation,
+        })
+    }
+
+    /// How many slots have been taken so far: what is taken from now on has a higher [order](Slot::order).
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// How many slots there are, in use or not.

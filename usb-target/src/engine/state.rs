@@ -140,8 +140,7 @@ impl State {
                 self.slots.waiters(id, &mut self.woken);
                 self.slots.release(id);
                 if let Some(kept) = kept {
-                    let ends = is_end(&completion, room);
-                    kept.push(completion.data, ends);
+                    kept.arrive(completion, room);
                 }
             }
             _ => {
@@ -197,8 +196,7 @@ impl State {
         let room = self.slots.find(id).map_or(0, |slot| slot.room);
         if let Some(ended) = self.take(id) {
             if let Some(kept) = kept {
-                let ends = is_end(&ended, room);
-                kept.push(ended.data, ends);
+                kept.keep(ended, room);
             }
             return;
         }
@@ -206,6 +204,9 @@ impl State {
             Some(slot) if matches!(slot.phase, Phase::Timer) => self.slots.release(id),
             Some(slot) => {
                 slot.phase = Phase::Abandoned(kept.cloned());
+                if let Some(kept) = kept {
+                    kept.expect();
+                }
                 self.cancel(id, now);
             }
             None => {}
@@ -215,6 +216,7 @@ impl State {
     /// Takes transfers back whose time is up, and gives up on those that don't come back. Tells whether there were any.
     fn expire(&mut self, now: Instant) -> bool {
         let mut any = false;
+        let mut late = Vec::new();
         while let Some(Reverse((time, id))) = self.timers.peek().copied()
             && time <= now
         {
@@ -225,10 +227,7 @@ impl State {
             any = true;
             match (&slot.phase, slot.give_up) {
                 (Phase::Timer, _) => self.end(id, Completion::empty(id.transfer(), Status::Done)),
-                (Phase::Flying, None) => {
-                    slot.timed_out = true;
-                    self.cancel(id, now);
-                }
+                (Phase::Flying, None) => late.push((slot.order, id)),
                 (Phase::Flying | Phase::Abandoned(_), Some(time)) if time <= now => {
                     let timed_out = slot.timed_out;
                     self.end(id, given_up(id, timed_out));
@@ -236,15 +235,20 @@ impl State {
                 _ => {}
             }
         }
+        self.time_out(late, now);
         any
     }
-}
 
-/// Whether a short packet, or an error, ended a transfer that had room for so many bytes.
-pub(super) fn is_end(ended: &Completion, room: usize) -> bool {
-    match ended.status {
-        Status::Done => ended.data.len() < room,
-        Status::Cancelled | Status::TimedOut => false,
-        _ => true,
+    /// The latest first: to take back one lets those behind it go on.
+    fn time_out(&mut self, mut late: Vec<(u64, SlotId)>, now: Instant) {
+        late.sort_unstable_by_key(|(order, _)| Reverse(*order));
+        for (_, id) in late {
+            if let Some(slot) = self.slots.find(id)
+                && matches!(slot.phase, Phase::Flying)
+            {
+                slot.timed_out = true;
+                self.cancel(id, now);
+            }
+        }
     }
 }

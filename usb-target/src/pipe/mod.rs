@@ -1,6 +1,7 @@
 //! Pipes: the endpoints of a claimed interface, through which bytes and packets move.
 
 mod core;
+mod flights;
 mod kept;
 mod kind;
 mod packets;

@@ -169,7 +169,7 @@ impl ContinuousReader {
         if !self.handle.is_running() {
             return;
         }
-        while !self.core().kept.is_empty() {
+        while self.core().kept.has_some() {
             let length = self.config.length;
             let (data, ended) = self.core().kept.take(length, false);
             let whole = ended || data.len() == length;
