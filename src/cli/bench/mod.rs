@@ -21,11 +21,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
-        Device, DeviceError, InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare,
-        parse_size, write_report,
+        InterruptRow, Machine, Method, Pacing, Results, Row, Section, Subject, compare, parse_size,
+        write_report,
     },
-    models::Spec,
     protocol::Direction,
+    remote::{RemoteDevice, RemoteDeviceError},
+    source::Source,
 };
 
 use self::{
@@ -75,7 +76,7 @@ enum BenchCommand {
 struct RunArguments {
     /// The device to measure, HOST:PORT/BUSID or unix:/PATH/BUSID [default: one of a server that is started]
     #[arg(value_name = "DEVICE")]
-    device: Option<Device>,
+    device: Option<RemoteDevice>,
     /// The device of the server that is started
     #[arg(
         long,
@@ -83,7 +84,7 @@ struct RunArguments {
         default_value = "gadget-zero,pattern=2",
         conflicts_with = "device"
     )]
-    spec: Spec,
+    spec: Source,
     /// What to compare with: `floor`, or a device of another server
     #[arg(long, value_name = "floor|DEVICE")]
     against: Option<Against>,
@@ -146,12 +147,14 @@ enum SectionArg {
     Checking,
     /// How interrupt endpoints of 1 kHz and 8 kHz keep their period
     Interrupt,
+    /// The pipes of a program, against a client that does the least; only where it is asked for
+    Pipes,
 }
 
 #[derive(Clone, Debug)]
 enum Against {
     Floor,
-    Device(Device),
+    Device(RemoteDevice),
 }
 
 impl FromStr for Against {
@@ -162,7 +165,7 @@ impl FromStr for Against {
             "floor" => Ok(Self::Floor),
             text => {
                 let device = text.parse().map(Self::Device);
-                device.map_err(|error: DeviceError| format!("{error}; or `floor`"))
+                device.map_err(|error: RemoteDeviceError| format!("{error}; or `floor`"))
             }
         }
     }
@@ -246,7 +249,10 @@ fn measure_series(
     rows: &mut Vec<Row>,
 ) -> anyhow::Result<()> {
     let transport = series.transport.name();
-    let mut ours = series.ours.open()?;
+    let mut ours = match series.section {
+        Section::Pipes => series.ours.open_pipes()?,
+        _ => series.ours.open()?,
+    };
     let mut theirs = series.theirs.as_ref().map(Side::open).transpose()?;
     for cell in &series.cells {
         bar.set_message(format!("{transport} {cell}"));
@@ -268,6 +274,11 @@ fn measure_series(
 impl Side {
     fn open(&self) -> anyhow::Result<Subject> {
         Subject::open(&self.device, self.process)
+            .with_context(|| format!("can't measure {}", self.device))
+    }
+
+    fn open_pipes(&self) -> anyhow::Result<Subject> {
+        Subject::open_pipes(&self.device, self.process)
             .with_context(|| format!("can't measure {}", self.device))
     }
 }
@@ -318,7 +329,7 @@ impl RunArguments {
 }
 
 impl Against {
-    fn device(&self) -> Option<&Device> {
+    fn device(&self) -> Option<&RemoteDevice> {
         match self {
             Self::Floor => None,
             Self::Device(device) => Some(device),
@@ -344,8 +355,8 @@ impl Transport {
     }
 
     /// How a device is reached.
-    fn of(device: &Device) -> Self {
-        if device.is_unix() {
+    fn of(device: &RemoteDevice) -> Self {
+        if device.remote.is_unix() {
             Self::Unix
         } else {
             Self::Tcp
