@@ -137,20 +137,38 @@ fn a_device_of_our_server_is_used_over_a_unix_socket_at_super_speed() {
 }
 
 #[test]
-fn a_device_is_exported_again_by_a_second_server() {
+fn tasks_use_a_device_of_our_server() {
+    let host = Host::new("gadget-zero");
+    let device = open(&host.unix);
+    let interface = device.interface(0).wait().unwrap();
+    let source = interface.first::<Bulk, In>().unwrap();
+    let sink = interface.first::<Bulk, Out>().unwrap();
+    host.runtime.block_on(async {
+        for size in SIZES {
+            let data = Bytes::from(vec![0; size]);
+            let (read, written) = tokio::join!(source.read(size), sink.write(data));
+            assert_eq!(read.ok().unwrap().length, size);
+            assert_eq!(written.ok().unwrap().length, size);
+        }
+    });
+}
+
+#[test]
+fn a_device_is_exported_again_by_a_second_server_over_tcp() {
     let first = Host::new("gadget-zero");
     let second = Host::new(&format!("remote,host={},busid=1-1", first.tcp));
-    let listed = second.unix.list().unwrap();
-    assert_eq!(listed[0].summary.vendor_id, 0x0525);
-    for remote in [&second.unix, &second.tcp] {
-        use_all(remote);
-    }
+    assert_eq!(second.unix.list().unwrap()[0].summary.vendor_id, 0x0525);
+    use_all(&second.tcp);
+}
+
+#[test]
+fn a_device_is_exported_again_by_a_second_server_over_unix_sockets() {
+    let first = Host::new("gadget-zero");
     let Remote::Unix(path) = &first.unix else {
         panic!("it is a UNIX socket");
     };
-    drop(second);
     let second = Host::new(&format!("remote,unix={},busid=1-1", path.display()));
-    use_all(&second.tcp);
+    use_all(&second.unix);
 }
 
 #[test]
@@ -165,23 +183,32 @@ fn a_device_whose_first_server_ends_is_unplugged_from_the_second() {
     assert!(source.read(4096).wait().ok().is_err());
 }
 
-#[test]
-fn a_device_of_the_crate_usbips_server_is_used() {
-    let runtime = Runtime::new().unwrap();
+/// A server of the crate `usbip`, which runs as long as the runtime.
+fn serve_peer(runtime: &Runtime) -> Remote {
     let address = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(peer::serve(listener));
         address
     });
-    let remote: Remote = address.to_string().parse().unwrap();
+    address.to_string().parse().unwrap()
+}
+
+#[test]
+fn a_device_of_the_crate_usbips_server_is_used() {
+    let runtime = Runtime::new().unwrap();
+    let remote = serve_peer(&runtime);
     assert_eq!(remote.list().unwrap()[0].bus_id, peer::BUS_ID);
-    {
-        let device = open(&remote);
-        let interface = device.interface(0).wait().unwrap();
-        move_bulk(&interface, &[1, 512, 65536, 1 << 20]);
-        queue_many(&interface);
-    }
+    let device = open(&remote);
+    let interface = device.interface(0).wait().unwrap();
+    move_bulk(&interface, &[1, 512, 65536, 1 << 20]);
+    queue_many(&interface);
+}
+
+#[test]
+fn a_device_of_the_crate_usbips_server_is_exported_again() {
+    let runtime = Runtime::new().unwrap();
+    let remote = serve_peer(&runtime);
     let second = Host::new(&format!("remote,host={remote},busid=1-1"));
     let device = open(&second.unix);
     let interface = device.interface(0).wait().unwrap();

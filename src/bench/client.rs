@@ -55,6 +55,12 @@ pub enum ClientError {
     /// What the floor was asked can't be understood.
     #[error("the floor's client can't be understood: {0}")]
     Asked(#[from] CommandError),
+    /// More than one transfer was to be in flight.
+    #[error("libusb's blocking calls have one transfer in flight: use --depth 1")]
+    OneAtATime,
+    /// A transfer by libusb failed.
+    #[error("a transfer by libusb failed: {0}")]
+    Libusb(#[from] rusb::Error),
     /// A transfer through a pipe failed.
     #[error("a transfer failed: {0}")]
     Pipe(TransferFailed),

@@ -4,6 +4,7 @@
 //! [`floor`] is a server that does the least that any server has to do. [`pairs`](compare) of runs, one after the other on
 //! two servers, cancel out what the machine does besides. [`kernel`] does the same through a kernel and its test driver.
 
+mod blocking;
 mod cell;
 mod client;
 mod crowd;
@@ -17,6 +18,7 @@ mod results;
 mod sample;
 mod server;
 
+pub use blocking::BlockingClient;
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
 pub use client::{Client, ClientError};
 pub use crowd::{Crowd, CrowdComparison, CrowdFigures, CrowdRow, CrowdSample};

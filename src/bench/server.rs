@@ -14,6 +14,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
+    blocking::BlockingClient,
     cell::Cell,
     client::{Client, ClientError, Endpoints},
     pipes::PipeClient,
@@ -28,7 +29,10 @@ use crate::{
         usbip::operation::{ExportedDevice, ReplyStatus},
     },
     remote::{Remote, RemoteDevice, RemoteError, RemotePortError},
-    target::{ClaimError, OpenError, PipeError},
+    target::{
+        ClaimError, OpenError, PipeError,
+        libusb::{LibusbError, Selector},
+    },
 };
 
 /// How much of a run goes before it and is not counted.
@@ -54,6 +58,15 @@ pub enum ServerError {
     /// It can't be opened as a program opens one.
     #[error("the device can't be opened: {0}")]
     Open(#[from] OpenError),
+    /// Libusb can't tell its devices.
+    #[error(transparent)]
+    List(#[from] LibusbError),
+    /// Libusb can't open it.
+    #[error("libusb can't open the device: {0}")]
+    Libusb(#[from] rusb::Error),
+    /// Libusb knows none.
+    #[error("there is no device `libusb:{0}`: `lsusb` tells which there are")]
+    NoSuch(String),
     /// Somebody has its interface.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -140,6 +153,7 @@ pub struct Subject {
 enum Driver {
     Bare(Box<Client>),
     Pipes(Box<PipeClient>),
+    Blocking(Box<BlockingClient>),
 }
 
 impl Driver {
@@ -147,6 +161,7 @@ impl Driver {
         match self {
             Self::Bare(client) => client.run(cell, duration),
             Self::Pipes(pipes) => pipes.run(cell, duration).map_err(ClientError::Pipe),
+            Self::Blocking(client) => client.run(cell, duration),
         }
     }
 }
@@ -171,6 +186,17 @@ impl Subject {
         Ok(Self {
             client: Driver::Pipes(Box::new(PipeClient::open(device)?)),
             process,
+        })
+    }
+
+    /// Opens a device that a kernel has, to be driven by libusb's blocking calls.
+    ///
+    /// # Errors
+    /// Where the device can't be had, or is no Gadget Zero.
+    pub fn open_blocking(selector: &Selector) -> Result<Self, ServerError> {
+        Ok(Self {
+            client: Driver::Blocking(Box::new(BlockingClient::open(selector)?)),
+            process: None,
         })
     }
 

@@ -69,6 +69,9 @@ pub enum TransferError {
         /// Bytes given.
         given: usize,
     },
+    /// There is data to go OUT, though the setup packet tells of a data stage IN.
+    #[error("the setup packet tells of a data stage IN, but {0} bytes are given to go OUT")]
+    DataForIn(usize),
     /// A request that changes what the host knows of the device.
     #[error("standard request {0} is the host's own: use set_configuration or set_alternate")]
     Reserved(u8),

@@ -30,7 +30,7 @@ pub(crate) async fn timed(
         Direction::Out => 0,
     };
     let kind = TransferKind::Control { setup, data, room };
-    let until = timeout.map(|timeout| engine.now() + timeout);
+    let until = engine.after(timeout);
     let flight = Flight::new(engine, None, EndpointAddress::CONTROL, kind, until);
     flight.await.into()
 }
@@ -38,11 +38,11 @@ pub(crate) async fn timed(
 /// What is wrong with a control transfer that a program asks for: its data, or that only the device's host may do it.
 pub(crate) fn check(setup: &Setup, data: &Bytes) -> Result<(), TransferError> {
     let told = usize::from(setup.length);
-    if setup.direction() == Direction::Out && data.len() != told {
-        return Err(TransferError::DataStage {
-            told,
-            given: data.len(),
-        });
+    let given = data.len();
+    match setup.direction() {
+        Direction::Out if given != told => return Err(TransferError::DataStage { told, given }),
+        Direction::In if given != 0 => return Err(TransferError::DataForIn(given)),
+        _ => {}
     }
     let reserved = [
         request::SET_ADDRESS,

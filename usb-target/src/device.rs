@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     description: RwLock<Arc<Description>>,
     present: Mutex<Present>,
     rigour: Rigour,
-    /// One change of configuration, or reset, at a time.
+    /// One change of configuration or setting, or reset, at a time.
     changing: tokio::sync::Mutex<()>,
 }
 
@@ -117,7 +117,9 @@ impl Options {
         };
         let description = describe(&engine, speed, rigour).await?;
         let state = enumerate::read_state(async |setup| ask(&engine, setup).await).await;
-        let now = state.configuration.unwrap_or(0);
+        let told = state.configuration.unwrap_or(0);
+        // One that it does not describe is of no use.
+        let now = description.configuration(told).map_or(0, |_| told);
         let device = Device(Arc::new(Shared {
             engine,
             speed,
@@ -240,6 +242,11 @@ impl Shared {
         self.speed
     }
 
+    /// A turn to change the device.
+    pub(crate) async fn change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     fn present(&self) -> MutexGuard<'_, Present> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -324,7 +331,7 @@ impl Device {
             let has = all.map(|it| it.descriptor.value).collect();
             return Err(ConfigurationError::Unknown { value, has });
         }
-        let _one = self.0.changing.lock().await;
+        let _one = self.0.change().await;
         let claimed: Vec<_> = self.0.claims().iter().map(|it| it.number()).collect();
         if !claimed.is_empty() {
             return Err(ConfigurationError::Claimed(claimed));
@@ -352,6 +359,7 @@ impl Device {
     /// # Errors
     /// Where there is no such interface, or somebody has it.
     pub async fn interface(&self, number: u8) -> Result<Interface, ClaimError> {
+        let _one = self.0.change().await;
         let claim = self.claim(number)?;
         let alternate = match claim.settings() {
             0 | 1 => 0,
@@ -422,39 +430,48 @@ impl Device {
         }
     }
 
-    /// Resets the device's port. Every transfer ends; where the device is still the same, its configuration and settings are restored, and
-    /// pipes stay valid.
+    /// Resets the device's port. Every transfer ends, and so continuous readers stop; where the device is still the same, its configuration
+    /// and settings are restored, and pipes stay valid.
+    ///
+    /// It is the same where its device descriptor, its configurations, its BOS and its serial number are (as far as it tells that
+    /// now), as Linux has it. Where it is not, where there is an error, or where the future is dropped, its pipes are stale and no
+    /// configuration is in force.
     ///
     /// # Errors
     /// Where the device answers, but can't be brought back to where it was: it wants to be opened anew.
     #[doc(alias = "IOCTL_INTERNAL_USB_RESET_PORT")]
     pub async fn reset(&self) -> Result<ResetOutcome, OpenError> {
-        let _one = self.0.changing.lock().await;
+        let _one = self.0.change().await;
+        let mut unsettled = Unsettled(Some(self));
+        let outcome = self.reset_and_restore().await;
+        if let Ok(ResetOutcome::Kept | ResetOutcome::Gone) = outcome {
+            unsettled.0 = None;
+        }
+        outcome
+    }
+
+    async fn reset_and_restore(&self) -> Result<ResetOutcome, OpenError> {
         let engine = &self.0.engine;
         engine.reset();
         let found = describe(engine, self.0.speed, self.0.rigour).await;
         if !self.is_connected() {
             return Ok(ResetOutcome::Gone);
         }
-        if found? != *self.description() {
-            self.retire();
+        if !found?.is_of_same_device(&self.description()) {
             return Ok(ResetOutcome::Changed);
         }
         let configuration = self.0.present().configuration;
-        if configuration != 0 {
-            let restored = self.restore(configuration).await;
-            if let Err(error) = restored {
-                self.retire();
-                return match self.is_connected() {
-                    true => Err(ConfigurationError::from(error).into()),
-                    false => Ok(ResetOutcome::Gone),
-                };
-            }
+        match self.restore(configuration).await {
+            Ok(()) => Ok(ResetOutcome::Kept),
+            Err(_) if !self.is_connected() => Ok(ResetOutcome::Gone),
+            Err(error) => Err(ConfigurationError::from(error).into()),
         }
-        Ok(ResetOutcome::Kept)
     }
 
     async fn restore(&self, configuration: u8) -> Result<(), TransferFailed> {
+        if configuration == 0 {
+            return Ok(());
+        }
         self.configure(configuration).await?;
         for claim in self.0.claims() {
             match claim.alternate() {
@@ -465,8 +482,9 @@ impl Device {
         Ok(())
     }
 
-    /// Makes every pipe stale.
+    /// Makes every pipe stale, as no configuration is in force any more.
     fn retire(&self) {
+        self.0.present().configuration = 0;
         for claim in self.0.claims() {
             claim.pipes().iter().for_each(|pipe| pipe.retire());
         }
@@ -505,5 +523,16 @@ impl Device {
             }
         }
         Ok(())
+    }
+}
+
+/// A device that is being reset: its pipes are stale if that does not end well.
+struct Unsettled<'a>(Option<&'a Device>);
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if let Some(device) = self.0 {
+            device.retire();
+        }
     }
 }

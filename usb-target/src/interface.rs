@@ -30,8 +30,6 @@ pub(crate) struct Claim {
     device: Arc<Shared>,
     descriptor: InterfaceDescriptor,
     present: Mutex<Present>,
-    /// One change of settings at a time.
-    changing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +99,6 @@ impl Claim {
             device,
             descriptor,
             present: Mutex::default(),
-            changing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -267,7 +264,7 @@ impl Interface {
                 has: settings.map(|it| it.alternate).collect(),
             });
         }
-        let _one = self.0.changing.lock().await;
+        let _one = self.0.device.change().await;
         for pipe in self.0.pipes() {
             pipe.abort().await;
         }

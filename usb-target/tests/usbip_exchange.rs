@@ -1,10 +1,10 @@
 //! What a USB/IP client sends, and what it makes of any reply.
 
-mod support;
+mod messages;
 
 use bytes::Bytes;
+use messages::*;
 use proptest::{prelude::*, test_runner::RngSeed};
-use support::*;
 use usbwright_target::{
     protocol::{
         Completion, Direction, IsoPacket, Payload, Status, Transfer, TransferId, TransferKind,

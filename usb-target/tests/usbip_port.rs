@@ -1,6 +1,6 @@
 //! A remote device's port, at the other end of a socket from a server that follows a script.
 
-mod support;
+mod messages;
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use support::*;
+use messages::*;
 use usbwright_target::{
     protocol::{
         Completion, EndpointAddress, Now, Port, Status, Transfer, TransferId, TransferType,
@@ -36,7 +36,7 @@ impl Server {
 
     fn submit(&mut self) -> Submit {
         let header = self.read(HEADER_SIZE);
-        support::submit(&header).0
+        messages::submit(&header).0
     }
 
     fn write(&mut self, bytes: &[u8]) {

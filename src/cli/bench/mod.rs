@@ -21,16 +21,17 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
-        InterruptRow, Machine, Method, Pacing, Results, Row, Section, Subject, compare, parse_size,
+        InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare, parse_size,
         write_report,
     },
     protocol::Direction,
     remote::{RemoteDevice, RemoteDeviceError},
     source::Source,
+    target::libusb::{Selector, SelectorError},
 };
 
 use self::{
-    plan::{Plan, Series, Side},
+    plan::{Drive, Plan, Series, Side},
     stop::Stop,
 };
 
@@ -85,7 +86,8 @@ struct RunArguments {
         conflicts_with = "device"
     )]
     spec: Source,
-    /// What to compare with: `floor`, or a device of another server
+    /// What to compare with: `floor`, a device of another server, or with --section pipes libusb:SELECTOR, a device that this machine's
+    /// kernel has, by libusb's blocking calls
     #[arg(long, value_name = "floor|DEVICE")]
     against: Option<Against>,
     /// How to reach the servers that are started; may be repeated [default: both]
@@ -155,6 +157,7 @@ enum SectionArg {
 enum Against {
     Floor,
     Device(RemoteDevice),
+    Libusb(Selector),
 }
 
 impl FromStr for Against {
@@ -163,10 +166,17 @@ impl FromStr for Against {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "floor" => Ok(Self::Floor),
-            text => {
-                let device = text.parse().map(Self::Device);
-                device.map_err(|error: RemoteDeviceError| format!("{error}; or `floor`"))
-            }
+            text => match text.strip_prefix("libusb:") {
+                Some(selector) => {
+                    let selector = selector.parse().map(Self::Libusb);
+                    selector.map_err(|error: SelectorError| error.to_string())
+                }
+                None => {
+                    let device = text.parse().map(Self::Device);
+                    let other = "or `floor`, or with --section pipes `libusb:id=VVVV:PPPP`";
+                    device.map_err(|error: RemoteDeviceError| format!("{error}; {other}"))
+                }
+            },
         }
     }
 }
@@ -249,10 +259,7 @@ fn measure_series(
     rows: &mut Vec<Row>,
 ) -> anyhow::Result<()> {
     let transport = series.transport.name();
-    let mut ours = match series.section {
-        Section::Pipes => series.ours.open_pipes()?,
-        _ => series.ours.open()?,
-    };
+    let mut ours = series.ours.open()?;
     let mut theirs = series.theirs.as_ref().map(Side::open).transpose()?;
     for cell in &series.cells {
         bar.set_message(format!("{transport} {cell}"));
@@ -273,13 +280,12 @@ fn measure_series(
 
 impl Side {
     fn open(&self) -> anyhow::Result<Subject> {
-        Subject::open(&self.device, self.process)
-            .with_context(|| format!("can't measure {}", self.device))
-    }
-
-    fn open_pipes(&self) -> anyhow::Result<Subject> {
-        Subject::open_pipes(&self.device, self.process)
-            .with_context(|| format!("can't measure {}", self.device))
+        let opened = match &self.drive {
+            Drive::Bare => Subject::open(&self.device, self.process),
+            Drive::Pipes => Subject::open_pipes(&self.device, self.process),
+            Drive::Libusb(selector) => Subject::open_blocking(selector),
+        };
+        opened.with_context(|| format!("can't measure {}", self.name))
     }
 }
 
@@ -321,6 +327,7 @@ impl RunArguments {
             against: self.against.as_ref().map(|against| match against {
                 Against::Floor => "the floor".into(),
                 Against::Device(device) => device.to_string(),
+                Against::Libusb(selector) => format!("libusb:{selector}"),
             }),
             pairs: self.pairs,
             seconds: self.seconds,
@@ -331,7 +338,7 @@ impl RunArguments {
 impl Against {
     fn device(&self) -> Option<&RemoteDevice> {
         match self {
-            Self::Floor => None,
+            Self::Floor | Self::Libusb(_) => None,
             Self::Device(device) => Some(device),
         }
     }

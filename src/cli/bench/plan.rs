@@ -7,6 +7,7 @@ use clap::ValueEnum as _;
 use usbwright::{
     bench::{Cell, Grid, Section, Started},
     remote::RemoteDevice,
+    target::libusb::Selector,
 };
 
 use super::{Against, RunArguments, SectionArg, Transport};
@@ -52,6 +53,17 @@ pub(super) struct Side {
     pub(super) name: String,
     pub(super) device: RemoteDevice,
     pub(super) process: Option<u32>,
+    pub(super) drive: Drive,
+}
+
+/// How a device is driven.
+pub(super) enum Drive {
+    /// By the client that does the least.
+    Bare,
+    /// Through a program's pipes.
+    Pipes,
+    /// Not this device, but one that the kernel has, by libusb.
+    Libusb(Selector),
 }
 
 impl Plan {
@@ -60,12 +72,12 @@ impl Plan {
         let transports = transports(arguments)?;
         let sections = sections(arguments)?;
         let ours = Server::ours(arguments)?;
-        let theirs = arguments.against.as_ref().map(Server::against);
+        let theirs = arguments.against.as_ref().and_then(Server::against);
         let theirs = theirs.transpose()?;
         let own = [SectionArg::Checking, SectionArg::Interrupt];
         let further = sections.iter().any(|it| own.contains(it));
         let further = further.then(Server::further).transpose()?;
-        let floors = sections.contains(&SectionArg::Pipes);
+        let floors = sections.contains(&SectionArg::Pipes) && arguments.device.is_none();
         let floors = floors.then(Server::floors).transpose()?;
         let mut series = Vec::new();
         let mut interrupts = Vec::new();
@@ -90,7 +102,11 @@ impl Plan {
                         series.extend(CHECKED.map(of));
                     }
                     (SectionArg::Pipes, _) => {
-                        series.extend(floors.as_ref().map(|it| pipes(arguments, it, transport)));
+                        let sides = match &floors {
+                            Some(floors) => floors.each_ref().map(|it| it.side(0, transport)),
+                            None => [ours.side(0, transport), ours.side(0, transport)],
+                        };
+                        series.push(pipes(arguments, sides, transport));
                     }
                     (SectionArg::Interrupt, Some(further)) => interrupts
                         .extend(INTERRUPTS.map(|it| (transport, further.side(it, transport)))),
@@ -146,10 +162,19 @@ fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<SectionArg>> {
     let asked = &arguments.section;
     let narrowed = !arguments.size.is_empty() || !arguments.depth.is_empty();
     let foreign = arguments.device.is_some();
-    let own = |it: &SectionArg| !matches!(it, SectionArg::Grid | SectionArg::Asleep);
+    let by_libusb = matches!(arguments.against, Some(Against::Libusb(_)));
+    let fits = match by_libusb {
+        true => foreign && asked.as_slice() == [SectionArg::Pipes],
+        false => !foreign || !asked.contains(&SectionArg::Pipes),
+    };
+    ensure!(
+        fits,
+        "libusb is compared with the pipes of the same device: name it as DEVICE, and use --against libusb:… --section pipes --depth 1"
+    );
+    let own = |it: &SectionArg| matches!(it, SectionArg::Checking | SectionArg::Interrupt);
     ensure!(
         !foreign || !asked.iter().any(own),
-        "checking, interrupt endpoints and pipes are measured on devices of usbwright's own: leave out DEVICE or that --section"
+        "checking and interrupt endpoints are measured on devices of usbwright's own: leave out DEVICE or that --section"
     );
     Ok(match (asked.is_empty(), narrowed, foreign) {
         (false, ..) => asked.clone(),
@@ -214,18 +239,29 @@ fn checking(
     }
 }
 
-/// The pipes of a program, against the client that does the least; each drives a floor of its own.
-fn pipes(arguments: &RunArguments, floors: &[Server; 2], transport: Transport) -> Series {
-    let [ours, theirs] = floors.each_ref().map(|floor| floor.side(0, transport));
-    let named = |name: &str, side| Side {
-        name: name.to_owned(),
-        ..side
+/// The pipes of a program, against the client that does the least, or libusb's blocking calls.
+fn pipes(arguments: &RunArguments, [ours, theirs]: [Side; 2], transport: Transport) -> Series {
+    let theirs = match &arguments.against {
+        Some(Against::Libusb(selector)) => Side {
+            name: format!("libusb:{selector}"),
+            process: None,
+            drive: Drive::Libusb(selector.clone()),
+            ..theirs
+        },
+        _ => Side {
+            name: "bare client".to_owned(),
+            ..theirs
+        },
     };
     Series {
         section: Section::Pipes,
         transport,
-        ours: named("pipes", ours),
-        theirs: Some(named("bare client", theirs)),
+        ours: Side {
+            name: "pipes".to_owned(),
+            drive: Drive::Pipes,
+            ..ours
+        },
+        theirs: Some(theirs),
         cells: grid(arguments),
     }
 }
@@ -254,21 +290,21 @@ impl Server {
         Self::start(&["serve", &spec], vec![device])
     }
 
-    fn against(against: &Against) -> anyhow::Result<Self> {
+    fn against(against: &Against) -> Option<anyhow::Result<Self>> {
         match against {
-            Against::Floor => {
-                let device = ("the floor".into(), "1-1".into());
-                Self::start(&["bench", "floor"], vec![device])
-            }
-            Against::Device(device) => Ok(Self::Given(device.clone())),
+            Against::Floor => Some(Self::floor()),
+            Against::Device(device) => Some(Ok(Self::Given(device.clone()))),
+            Against::Libusb(_) => None,
         }
     }
 
+    fn floor() -> anyhow::Result<Self> {
+        let device = ("the floor".into(), "1-1".into());
+        Self::start(&["bench", "floor"], vec![device])
+    }
+
     fn floors() -> anyhow::Result<[Self; 2]> {
-        Ok([
-            Self::against(&Against::Floor)?,
-            Self::against(&Against::Floor)?,
-        ])
+        Ok([Self::floor()?, Self::floor()?])
     }
 
     fn further() -> anyhow::Result<Self> {
@@ -292,12 +328,14 @@ impl Server {
                         bus_id: bus_id.clone(),
                     },
                     process: Some(started.process()),
+                    drive: Drive::Bare,
                 }
             }
             Self::Given(device) => Side {
                 name: device.to_string(),
                 device: device.clone(),
                 process: None,
+                drive: Drive::Bare,
             },
         }
     }

@@ -105,7 +105,8 @@ impl ManualClock {
                 }
             }
         }
-        self.state().now = until;
+        let mut state = self.state();
+        state.now = state.now.max(until);
     }
 
     fn listeners(&self) -> Vec<Arc<dyn Timed>> {

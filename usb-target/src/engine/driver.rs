@@ -13,7 +13,10 @@ use std::{
 use tracing::error;
 use usbwright_protocol::Outside;
 
-use super::{Engine, state::State};
+use super::{
+    Engine,
+    state::{Driving, State},
+};
 
 /// An engine's thread, which begins when it is first needed.
 #[derive(Debug)]
@@ -34,7 +37,8 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, Ordering::Release);
+        // Swapped, as on the other side: whoever comes second sees what the first has done.
+        self.rung.swap(true, Ordering::AcqRel);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
@@ -79,16 +83,23 @@ impl Driver {
         let Some(thread) = self.0.thread.get() else {
             return self.begin(engine, state);
         };
-        let sleeps_on = |until: Option<Instant>| match (due, until) {
-            (Some(due), Some(until)) => until <= due,
-            (Some(_), None) => false,
-            (None, _) => true,
+        let earlier = |until: Option<Instant>| match (due, until) {
+            (Some(due), Some(until)) => due < until,
+            (Some(_), None) => true,
+            (None, _) => false,
         };
-        if let Some(until) = state.driver_sleeps
-            && (leads || !sleeps_on(until))
-        {
-            state.driver_sleeps = None;
-            thread.unpark();
+        match state.driver {
+            Driving::Asleep(until) if leads || earlier(until) => {
+                state.driver = Driving::Awake;
+                thread.unpark();
+            }
+            Driving::Outside(until) if earlier(until) => {
+                state.driver = Driving::Outside(due);
+                if let Some(outside) = &engine.outside {
+                    outside.interrupt();
+                }
+            }
+            _ => {}
         }
     }
 
@@ -99,8 +110,8 @@ impl Driver {
         let spawned = builder.spawn(move || run(&this, &bell));
         match spawned {
             Ok(thread) => {
-                state.driver_sleeps = None;
-                // It was empty under the lock that is held here.
+                state.driver = Driving::Awake;
+                // It may have done so itself already.
                 let _ = self.0.thread.set(thread.thread().clone());
             }
             Err(error) => {
@@ -111,6 +122,8 @@ impl Driver {
 }
 
 fn run(engine: &Weak<Engine>, bell: &Bell) {
+    // From here on it can be woken.
+    let _ = bell.thread.set(thread::current());
     while !bell.ended.load(Ordering::Acquire) {
         let Some(step) = engine.upgrade().map(|engine| engine.step(bell)) else {
             return;
@@ -136,7 +149,7 @@ impl Engine {
         let now = self.now();
         let manual = self.clock.is_manual();
         if rung || !manual && due.is_some_and(|due| due <= now) {
-            self.drive(now);
+            self.drive();
         }
         self.with(|state| {
             let due = state.deadline().filter(|_| !manual);
@@ -144,30 +157,28 @@ impl Engine {
             match &self.outside {
                 Some(outside) if state.needs_leader() => {
                     state.led = true;
+                    state.driver = Driving::Outside(due);
                     Step::Lead(Arc::clone(outside), time)
                 }
                 _ => {
-                    state.driver_sleeps = Some(due);
-                    self.pass_lead(state);
+                    state.driver = Driving::Asleep(due);
+                    state.pass_lead();
                     Step::Sleep(time)
                 }
             }
         })
     }
 
-    /// A thread has waited outside: what came is handed out.
-    pub(super) fn end_lead(&self) {
-        let now = self.now();
+    /// A thread has waited outside: what came is handed out. Tells whether other threads would wait there, too.
+    pub(super) fn end_lead(&self) -> bool {
+        let now = self.clock.read();
         self.with(|state| {
             state.led = false;
+            if let Driving::Outside(_) = state.driver {
+                state.driver = Driving::Awake;
+            }
             state.poll(now);
-        });
-    }
-
-    /// Has another thread wait outside, where one needs that: whoever follows has no other to be woken by.
-    pub(super) fn pass_lead(&self, state: &mut State) {
-        if !state.led && !state.needs_leader() {
-            state.woken.extend(state.followers.pop_front());
-        }
+            !state.followers.is_empty()
+        })
     }
 }

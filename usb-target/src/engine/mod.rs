@@ -11,6 +11,8 @@ mod driver;
 mod flight;
 mod slot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::{
@@ -32,7 +34,7 @@ pub use self::{
 };
 use self::{
     driver::Driver,
-    slot::{Phase, SlotId, Waiting},
+    slot::{Phase, Slot, SlotId, Waiting},
     state::State,
 };
 use crate::pipe::Kept;
@@ -59,7 +61,7 @@ impl Engine {
         let outside = port.outside();
         let driver = Driver::new();
         let engine = Arc::new_cyclic(|this| Self {
-            state: Mutex::new(State::new(port, outside.is_some())),
+            state: Mutex::new(State::new(port, outside.is_some(), clock.now())),
             outside,
             clock,
             driver,
@@ -104,6 +106,11 @@ impl Engine {
         self.clock.now()
     }
 
+    /// When so much time will have passed; `None` for never, and where no clock gets there.
+    pub(crate) fn after(&self, time: Option<Duration>) -> Option<Instant> {
+        self.now().checked_add(time?)
+    }
+
     pub(crate) fn summary(&self) -> DeviceSummary {
         self.state().port.summary()
     }
@@ -112,8 +119,8 @@ impl Engine {
         self.state().port.is_connected()
     }
 
-    /// Submits a transfer, with room for so many bytes to come, to be taken back when its time is up. It is on its way at the latest when it is waited for, or
-    /// after a [flush](Self::flush).
+    /// Submits a transfer, with room for so many bytes to come, to be taken back when its time is up. It is on its way at the latest
+    /// when it is waited for, or after a [flush](Self::flush).
     pub(crate) fn submit(
         &self,
         endpoint: EndpointAddress,
@@ -148,7 +155,7 @@ impl Engine {
 
     fn send(&self, state: &mut State) {
         if std::mem::take(&mut state.unflushed) && self.outside.is_some() {
-            state.poll(self.now());
+            state.poll(self.clock.read());
         }
     }
 
@@ -163,19 +170,27 @@ impl Engine {
 
     /// The completion of a slot, if it has ended; otherwise its task, or thread, is woken when it has.
     pub(crate) fn poll(&self, id: SlotId, cx: &mut Context<'_>) -> Poll<Completion> {
-        self.with(|state| {
+        let waiting = self.waiting(cx);
+        // Wakers are dropped when the lock is free: they may be the last of a task, which may have transfers.
+        let (polled, _before) = self.with(|state| {
             if let Some(ended) = state.take(id) {
-                return Poll::Ready(ended);
+                return (Poll::Ready(ended), waiting);
             }
-            let waker = cx.waker().clone();
-            let waiting = match wait::note(self) {
-                true => Waiting::Thread(waker),
-                false => Waiting::Task(waker),
-            };
-            state.slots.wait(id, waiting);
+            let before = state.slots.wait(id, waiting);
             self.send(state);
-            state.take(id).map_or(Poll::Pending, Poll::Ready)
-        })
+            (state.take(id).map_or(Poll::Pending, Poll::Ready), before)
+        });
+        polled
+    }
+
+    /// Who polls.
+    fn waiting(&self, cx: &Context<'_>) -> Waiting {
+        let waker = cx.waker().clone();
+        let call = self.outside.as_ref().and_then(|_| wait::note(self));
+        match call {
+            Some(call) => Waiting::Thread(waker, call),
+            None => Waiting::Task(waker),
+        }
     }
 
     /// The completion of a slot, if it has ended.
@@ -203,33 +218,41 @@ impl Engine {
         });
     }
 
-    /// Ends when the port has no transfer on an endpoint any more.
+    /// Ends when the port has none of the transfers on an endpoint any more that it has now.
     pub(crate) async fn idle(&self, endpoint: EndpointAddress) {
-        poll_fn(|cx| self.poll_idle(endpoint, cx)).await;
+        let last = self.state().slots.taken();
+        let is_meant = |slot: &Slot| slot.endpoint == endpoint && slot.order <= last;
+        poll_fn(|cx| self.poll_without(is_meant, cx)).await;
     }
 
-    fn poll_idle(&self, endpoint: EndpointAddress, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|state| {
+    /// Ends when the port has no transfer on an endpoint any more that was taken back as nobody waits for it.
+    pub(crate) async fn settled(&self, endpoint: EndpointAddress) {
+        let is_meant =
+            |slot: &Slot| slot.endpoint == endpoint && matches!(slot.phase, Phase::Abandoned(_));
+        poll_fn(|cx| self.poll_without(is_meant, cx)).await;
+    }
+
+    /// Whether the port has none of the transfers that are meant.
+    fn poll_without(&self, is_meant: impl Fn(&Slot) -> bool, cx: &mut Context<'_>) -> Poll<()> {
+        let waiting = self.waiting(cx);
+        let (polled, _before) = self.with(|state| {
             self.send(state);
-            let Some(last) = state.slots.flying_on(endpoint).first().copied() else {
-                return Poll::Ready(());
-            };
-            let waker = cx.waker().clone();
-            let waiting = match wait::note(self) {
-                true => Waiting::Thread(waker),
-                false => Waiting::Task(waker),
-            };
-            state.slots.wait_for_end(last, waiting);
-            Poll::Pending
-        })
+            match state.slots.latest(is_meant) {
+                Some(latest) => (Poll::Pending, state.slots.wait_for_end(latest, waiting)),
+                None => (Poll::Ready(()), waiting),
+            }
+        });
+        polled
     }
 
     /// Nobody waits for a slot any more: it is taken back, and what it brings is kept.
     pub(crate) fn abandon(&self, id: SlotId, kept: Option<&Arc<Kept>>) {
         let now = self.now();
-        self.with(|state| {
+        let _before = self.with(|state| {
+            let before = state.slots.wait(id, Waiting::Nobody);
             state.abandon(id, kept, now);
             self.send(state);
+            before
         });
     }
 
@@ -245,7 +268,8 @@ impl Engine {
     }
 
     /// Lets the port act on the time and on what has come.
-    fn drive(&self, now: Instant) {
+    fn drive(&self) {
+        let now = self.clock.read();
         self.with(|state| state.poll(now));
     }
 }
@@ -256,7 +280,7 @@ impl Timed for Engine {
     }
 
     fn tick(&self) {
-        self.drive(self.now());
+        self.drive();
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) enum Phase {
     Timer,
 }
 
+/// Names a blocking call of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CallId(pub(super) u64);
+
 /// Who waits for a slot.
 #[derive(Debug, Default)]
 pub(super) enum Waiting {
@@ -28,15 +32,36 @@ pub(super) enum Waiting {
     Nobody,
     /// A task, which can't drive the port while it waits.
     Task(Waker),
-    /// A thread, which can.
-    Thread(Waker),
+    /// A thread, which drives it while its call waits.
+    Thread(Waker, CallId),
 }
 
 impl Waiting {
+    fn waker(&self) -> Option<&Waker> {
+        match self {
+            Self::Nobody => None,
+            Self::Task(waker) | Self::Thread(waker, _) => Some(waker),
+        }
+    }
+
     fn into_waker(self) -> Option<Waker> {
         match self {
             Self::Nobody => None,
-            Self::Task(waker) | Self::Thread(waker) => Some(waker),
+            Self::Task(waker) | Self::Thread(waker, _) => Some(waker),
+        }
+    }
+
+    /// Has a task wait where a call did that has ended. Tells whether it was so.
+    fn disown(&mut self, call: CallId) -> bool {
+        match std::mem::take(self) {
+            Self::Thread(waker, by) if by == call => {
+                *self = Self::Task(waker);
+                true
+            }
+            other => {
+                *self = other;
+                false
+            }
         }
     }
 }
@@ -45,7 +70,7 @@ impl Waiting {
 pub(super) struct Slot {
     generation: u32,
     /// When it was taken, counted in slots taken.
-    order: u64,
+    pub(super) order: u64,
     pub(super) phase: Phase,
     pub(super) endpoint: EndpointAddress,
     /// Bytes that an IN transfer has room for.
@@ -85,8 +110,10 @@ pub(super) struct Slots {
     slots: Vec<Slot>,
     free: Vec<u32>,
     taken: u64,
-    /// How many are waited for by tasks.
+    /// How often tasks wait for one.
     tasks: usize,
+    /// How often each blocking call does.
+    calls: Vec<(CallId, usize)>,
 }
 
 impl Slots {
@@ -130,20 +157,88 @@ impl Slots {
         let Some(slot) = self.find(id) else {
             return Waiting::Nobody;
         };
+        let entered = Self::who(&waiting);
         let before = std::mem::replace(&mut slot.waiting, waiting);
-        let is_task = matches!(slot.waiting, Waiting::Task(_));
-        self.tasks += usize::from(is_task);
-        self.tasks -= usize::from(matches!(before, Waiting::Task(_)));
+        self.enter(entered);
+        self.leave(&before);
         before
     }
 
-    /// Says who else is to be woken when a slot has ended.
-    pub(super) fn wait_for_end(&mut self, id: SlotId, waiting: Waiting) {
-        if let Some(slot) = self.find(id) {
-            let is_task = matches!(waiting, Waiting::Task(_));
-            slot.observers.push(waiting);
-            self.tasks += usize::from(is_task);
+    /// Says who else is to be woken when a slot has ended, and takes out what is the same.
+    pub(super) fn wait_for_end(&mut self, id: SlotId, waiting: Waiting) -> Waiting {
+        let Some(slot) = self.find(id) else {
+            return Waiting::Nobody;
+        };
+        let entered = Self::who(&waiting);
+        let same = slot
+            .observers
+            .iter_mut()
+            .find(|it| match (it.waker(), waiting.waker()) {
+                (Some(one), Some(other)) => one.will_wake(other),
+                _ => false,
+            });
+        let before = match same {
+            Some(same) => std::mem::replace(same, waiting),
+            None => {
+                slot.observers.push(waiting);
+                Waiting::Nobody
+            }
+        };
+        self.enter(entered);
+        self.leave(&before);
+        before
+    }
+
+    /// Whether it is a task that waits, or a call.
+    fn who(waiting: &Waiting) -> Option<Option<CallId>> {
+        match waiting {
+            Waiting::Nobody => None,
+            Waiting::Task(_) => Some(None),
+            Waiting::Thread(_, call) => Some(Some(*call)),
         }
+    }
+
+    fn enter(&mut self, who: Option<Option<CallId>>) {
+        match who {
+            None => {}
+            Some(None) => self.tasks += 1,
+            Some(Some(call)) => match self.calls.iter_mut().find(|(it, _)| *it == call) {
+                Some((_, times)) => *times += 1,
+                None => self.calls.push((call, 1)),
+            },
+        }
+    }
+
+    fn leave(&mut self, waiting: &Waiting) {
+        match waiting {
+            Waiting::Nobody => {}
+            Waiting::Task(_) => self.tasks -= 1,
+            Waiting::Thread(_, call) => {
+                if let Some(at) = self.calls.iter().position(|(it, _)| it == call) {
+                    self.calls[at].1 -= 1;
+                    if self.calls[at].1 == 0 {
+                        self.calls.swap_remove(at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a blocking call waits for any slot.
+    pub(super) fn awaited_by(&self, call: CallId) -> bool {
+        self.calls.iter().any(|(it, _)| *it == call)
+    }
+
+    /// A blocking call drives the port no more: what it waited for is waited for by tasks from now on.
+    pub(super) fn disown(&mut self, call: CallId) {
+        if !self.awaited_by(call) {
+            return;
+        }
+        for slot in &mut self.slots {
+            let all = slot.observers.iter_mut().chain([&mut slot.waiting]);
+            self.tasks += all.map(|it| usize::from(it.disown(call))).sum::<usize>();
+        }
+        self.calls.retain(|(it, _)| *it != call);
     }
 
     /// Takes all out who wait for a slot.
@@ -152,17 +247,14 @@ impl Slots {
         let Some(slot) = self.find(id) else {
             return;
         };
-        let mut tasks = 0;
-        let observers = slot.observers.drain(..);
-        for waiting in observers {
-            tasks += usize::from(matches!(waiting, Waiting::Task(_)));
+        for waiting in std::mem::take(&mut slot.observers) {
+            self.leave(&waiting);
             woken.extend(waiting.into_waker());
         }
         woken.extend(first.into_waker());
-        self.tasks -= tasks;
     }
 
-    /// How many slots tasks wait for.
+    /// How often tasks wait for a slot.
     pub(super) fn tasks(&self) -> usize {
         self.tasks
     }
@@ -189,6 +281,23 @@ impl Slots {
         let ids = flying.into_iter();
         ids.map(|(_, index, generation)| SlotId { index, generation })
             .collect()
+    }
+
+    /// The latest transfer that the port has, of those that are meant.
+    pub(super) fn latest(&self, is_meant: impl Fn(&Slot) -> bool) -> Option<SlotId> {
+        let flying = self.slots.iter().enumerate().filter(|(_, slot)| {
+            matches!(slot.phase, Phase::Flying | Phase::Abandoned(_)) && is_meant(slot)
+        });
+        let (index, slot) = flying.max_by_key(|(_, slot)| slot.order)?;
+        Some(SlotId {
+            index: index as u32,
+            generation: slot.generation,
+        })
+    }
+
+    /// How many slots have been taken so far: what is taken from now on has a higher [order](Slot::order).
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// How many slots there are, in use or not.

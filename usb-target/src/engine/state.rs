@@ -9,36 +9,50 @@ use std::{
 };
 
 use tracing::warn;
-use usbwright_protocol::{Completion, Port, Status};
+use usbwright_protocol::{Completion, Now, Port, Status};
 
 use super::{
     GRACE, given_up,
-    slot::{Phase, SlotId, Slots, Waiting},
+    slot::{Phase, SlotId, Slots},
+    wait::Sleeper,
 };
 use crate::pipe::Kept;
 
 /// Timers of slots that have ended are thrown away when there are so many more of them than of slots.
 const STALE: usize = 64;
 
+/// What an engine's thread does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Driving {
+    /// It is about to look what there is to do.
+    Awake,
+    /// It sleeps until then.
+    Asleep(Option<Instant>),
+    /// It waits outside until then.
+    Outside(Option<Instant>),
+}
+
 pub(super) struct State {
     pub(super) port: Box<dyn Port>,
     pub(super) slots: Slots,
-    timers: BinaryHeap<Reverse<(Instant, SlotId)>>,
+    pub(super) timers: BinaryHeap<Reverse<(Instant, SlotId)>>,
     /// Whether something was submitted that may not be on its way yet.
     pub(super) unflushed: bool,
     /// Whether a thread waits outside.
     pub(super) led: bool,
     /// Threads that wait for transfers while another one waits outside, and may do so next.
-    pub(super) followers: VecDeque<Waker>,
+    pub(super) followers: VecDeque<Arc<Sleeper>>,
     /// Whom to wake when the lock is free.
     pub(super) woken: Vec<Waker>,
-    /// Until when the driver sleeps, if it does.
-    pub(super) driver_sleeps: Option<Option<Instant>>,
+    /// What the driver does.
+    pub(super) driver: Driving,
     waits_outside: bool,
+    /// The time when the clock was last read.
+    last_read: Instant,
 }
 
 impl State {
-    pub(super) fn new(port: Box<dyn Port>, waits_outside: bool) -> Self {
+    pub(super) fn new(port: Box<dyn Port>, waits_outside: bool, now: Instant) -> Self {
         Self {
             port,
             slots: Slots::default(),
@@ -47,14 +61,25 @@ impl State {
             led: false,
             followers: VecDeque::new(),
             woken: Vec::new(),
-            driver_sleeps: None,
+            driver: Driving::Awake,
             waits_outside,
+            last_read: now,
         }
     }
 
     /// Whether somebody has to wait outside for those who can't.
     pub(super) fn needs_leader(&self) -> bool {
         self.waits_outside && !self.led && self.slots.tasks() > 0
+    }
+
+    /// Has another thread wait outside, where one needs that: whoever follows has no other to be woken by.
+    pub(super) fn pass_lead(&mut self) {
+        if !self.led
+            && !self.needs_leader()
+            && let Some(next) = self.followers.pop_front()
+        {
+            next.promote();
+        }
     }
 
     /// When something is due next. A port that is waited for outside has nothing due but its output, which is seen to.
@@ -67,7 +92,14 @@ impl State {
     }
 
     /// Lets the port act, ends what has lasted too long, and hands completions out.
-    pub(super) fn poll(&mut self, now: Instant) {
+    ///
+    /// A port that is waited for outside does nothing at a time of its own: where no transfer's time is limited either, the clock, which
+    /// may cost a system call, is not read.
+    pub(super) fn poll(&mut self, now: Now) {
+        if !self.waits_outside || !self.timers.is_empty() {
+            self.last_read = now.instant();
+        }
+        let now = self.last_read;
         self.unflushed = false;
         self.port.poll(now);
         self.settle();
@@ -108,8 +140,7 @@ impl State {
                 self.slots.waiters(id, &mut self.woken);
                 self.slots.release(id);
                 if let Some(kept) = kept {
-                    let ends = is_end(&completion, room);
-                    kept.push(completion.data, ends);
+                    kept.arrive(completion, room);
                 }
             }
             _ => {
@@ -165,16 +196,17 @@ impl State {
         let room = self.slots.find(id).map_or(0, |slot| slot.room);
         if let Some(ended) = self.take(id) {
             if let Some(kept) = kept {
-                let ends = is_end(&ended, room);
-                kept.push(ended.data, ends);
+                kept.keep(ended, room);
             }
             return;
         }
-        self.slots.wait(id, Waiting::Nobody);
         match self.slots.find(id) {
             Some(slot) if matches!(slot.phase, Phase::Timer) => self.slots.release(id),
             Some(slot) => {
                 slot.phase = Phase::Abandoned(kept.cloned());
+                if let Some(kept) = kept {
+                    kept.expect();
+                }
                 self.cancel(id, now);
             }
             None => {}
@@ -184,6 +216,7 @@ impl State {
     /// Takes transfers back whose time is up, and gives up on those that don't come back. Tells whether there were any.
     fn expire(&mut self, now: Instant) -> bool {
         let mut any = false;
+        let mut late = Vec::new();
         while let Some(Reverse((time, id))) = self.timers.peek().copied()
             && time <= now
         {
@@ -194,10 +227,7 @@ impl State {
             any = true;
             match (&slot.phase, slot.give_up) {
                 (Phase::Timer, _) => self.end(id, Completion::empty(id.transfer(), Status::Done)),
-                (Phase::Flying, None) => {
-                    slot.timed_out = true;
-                    self.cancel(id, now);
-                }
+                (Phase::Flying, None) => late.push((slot.order, id)),
                 (Phase::Flying | Phase::Abandoned(_), Some(time)) if time <= now => {
                     let timed_out = slot.timed_out;
                     self.end(id, given_up(id, timed_out));
@@ -205,15 +235,20 @@ impl State {
                 _ => {}
             }
         }
+        self.time_out(late, now);
         any
     }
-}
 
-/// Whether a short packet, or an error, ended a transfer that had room for so many bytes.
-pub(super) fn is_end(ended: &Completion, room: usize) -> bool {
-    match ended.status {
-        Status::Done => ended.data.len() < room,
-        Status::Cancelled | Status::TimedOut => false,
-        _ => true,
+    /// The latest first: to take back one lets those behind it go on.
+    fn time_out(&mut self, mut late: Vec<(u64, SlotId)>, now: Instant) {
+        late.sort_unstable_by_key(|(order, _)| Reverse(*order));
+        for (_, id) in late {
+            if let Some(slot) = self.slots.find(id)
+                && matches!(slot.phase, Phase::Flying)
+            {
+                slot.timed_out = true;
+                self.cancel(id, now);
+            }
+        }
     }
 }

@@ -5,30 +5,24 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
+    time::Instant,
 };
 
 use usbwright_protocol::Outside;
 
-use super::Engine;
+use super::{Engine, slot::CallId};
 
 /// The blocking form of every future here, and of any other that needs no runtime.
 pub trait Wait: Future + Sized {
     /// Waits for the future in this thread. Not for use within a task, as its runtime's other tasks would wait as well.
     fn wait(self) -> Self::Output {
         let sleeper = SLEEPER.take().unwrap_or_else(Sleeper::new);
-        let outer = AWAITED.replace(Some(None));
-        let restored = Restored(outer);
-        let output = Blocking {
-            sleeper: &sleeper,
-            led: None,
-        }
-        .run(pin!(self));
-        drop(restored);
+        let output = Blocking::new(&sleeper).run(pin!(self));
         SLEEPER.set(Some(sleeper));
         output
     }
@@ -37,108 +31,173 @@ pub trait Wait: Future + Sized {
 impl<F: Future> Wait for F {}
 
 thread_local! {
-    /// Whether this thread polls within a blocking call, and the engine that the call waits for.
-    static AWAITED: RefCell<Option<Option<Arc<Engine>>>> = const { RefCell::new(None) };
+    /// The innermost blocking call of this thread.
+    static CALL: RefCell<Option<Call>> = const { RefCell::new(None) };
     /// This thread's sleeper, between blocking calls.
     static SLEEPER: Cell<Option<Arc<Sleeper>>> = const { Cell::new(None) };
 }
 
-/// Notes that this thread's blocking call waits for an engine. Tells whether there is such a call, and it can drive that
-/// engine: it waits for no other one.
-pub(super) fn note(engine: &Engine) -> bool {
-    AWAITED.with_borrow_mut(|awaited| match awaited {
-        None => false,
-        Some(Some(other)) => std::ptr::eq(Arc::as_ptr(other), engine),
-        Some(none) => {
-            *none = engine.this.upgrade();
-            true
-        }
-    })
+/// A blocking call, as the futures see it that it polls.
+struct Call {
+    id: CallId,
+    /// The engine that the thread drives while it waits.
+    engine: Option<Arc<Engine>>,
 }
 
-/// Puts back what a blocking call around this one waits for, on every way out.
-struct Restored(Option<Option<Arc<Engine>>>);
-
-impl Drop for Restored {
-    fn drop(&mut self) {
-        AWAITED.set(self.0.take());
+/// Whether this thread polls within a blocking call that drives this engine while it waits: it drives one at a time. Not to be
+/// called with an engine's lock held.
+pub(super) fn note(engine: &Engine) -> Option<CallId> {
+    let (id, other) = CALL.with_borrow_mut(|call| {
+        let call = call.as_mut()?;
+        match &call.engine {
+            Some(other) if !std::ptr::eq(Arc::as_ptr(other), engine) => {
+                Some((call.id, Some(Arc::clone(other))))
+            }
+            Some(_) => Some((call.id, None)),
+            None => {
+                call.engine = engine.this.upgrade();
+                Some((call.id, None))
+            }
+        }
+    })?;
+    if let Some(other) = other {
+        if other.with(|state| state.slots.awaited_by(id)) {
+            return None;
+        }
+        other.leave(id);
+        let entered = engine.this.upgrade();
+        CALL.with_borrow_mut(|call| call.as_mut().map(|call| call.engine = entered));
     }
+    Some(id)
 }
 
 /// A blocking call.
 struct Blocking<'a> {
     sleeper: &'a Arc<Sleeper>,
-    /// The engine that it has driven of late.
-    led: Option<Arc<Engine>>,
+    id: CallId,
+    /// The call around this one.
+    outer: Option<Call>,
 }
 
-impl Blocking<'_> {
-    fn run<F: Future>(&mut self, mut future: Pin<&mut F>) -> F::Output {
+impl<'a> Blocking<'a> {
+    fn new(sleeper: &'a Arc<Sleeper>) -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let id = CallId(CALLS.fetch_add(1, Ordering::Relaxed));
+        Self {
+            sleeper,
+            id,
+            outer: CALL.replace(Some(Call { id, engine: None })),
+        }
+    }
+
+    fn run<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
         let waker = Waker::from(Arc::clone(self.sleeper));
         let mut cx = Context::from_waker(&waker);
         loop {
             self.sleeper.woken.store(false, Ordering::SeqCst);
-            AWAITED.set(Some(None));
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
-            match AWAITED.replace(Some(None)).flatten() {
-                Some(engine) if engine.outside.is_some() => {
-                    engine.lead(self.sleeper, &waker);
-                    self.led = Some(engine);
-                }
-                _ => {
-                    self.leave();
-                    self.sleeper.sleep();
-                }
+            let engine = CALL.with_borrow(|call| call.as_ref()?.engine.clone());
+            match engine {
+                Some(engine) => engine.drive_until_woken(self.sleeper, self.id),
+                None => self.sleeper.sleep(),
             }
-        }
-    }
-
-    /// Has another thread drive the engine.
-    fn leave(&mut self) {
-        if let Some(engine) = self.led.take() {
-            engine.with(|state| engine.pass_lead(state));
         }
     }
 }
 
 impl Drop for Blocking<'_> {
+    /// Puts back what the call around this one waits for, and has another thread drive the engine, on every way out.
     fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-impl Engine {
-    /// Waits outside until something has come, or where another thread does so, until that wakes this one.
-    fn lead(&self, sleeper: &Arc<Sleeper>, waker: &Waker) {
-        let Some(outside) = &self.outside else {
-            return;
-        };
-        let (leads, due) = self.with(|state| {
-            let leads = !std::mem::replace(&mut state.led, true);
-            if !leads {
-                state.followers.push_back(waker.clone());
-            }
-            (leads, state.deadline())
-        });
-        if leads {
-            let due = due.filter(|_| !self.clock.is_manual());
-            let timeout = due.map(|due| due.saturating_duration_since(self.now()));
-            sleeper.sleep_outside(outside, || outside.wait(timeout));
-            self.end_lead();
-        } else {
-            sleeper.sleep();
-            let mut state = self.state();
-            state.followers.retain(|it| !it.will_wake(waker));
+        let call = CALL.replace(self.outer.take());
+        if let Some(engine) = call.and_then(|call| call.engine) {
+            engine.leave(self.id);
         }
     }
 }
 
+/// What a thread does that waits for an engine.
+enum Turn {
+    /// It waits outside, until something is due at the latest.
+    Lead(Arc<dyn Outside>, Option<Instant>),
+    /// Another one does so.
+    Follow,
+    /// It does not wait for this engine, after all.
+    None,
+}
+
+impl Engine {
+    /// A blocking call does not drive the engine any more: what it has not taken, somebody else sees to.
+    fn leave(&self, call: CallId) {
+        self.with(|state| {
+            state.slots.disown(call);
+            state.pass_lead();
+        });
+    }
+
+    /// Waits outside, or where another thread does so, for its turn; until this thread is woken. Whoever goes to do something
+    /// else than to wait passes the lead on: there is no telling how long that takes.
+    fn drive_until_woken(&self, sleeper: &Arc<Sleeper>, call: CallId) {
+        loop {
+            match self.take_turn(sleeper, call) {
+                Turn::None => return sleeper.sleep(),
+                Turn::Lead(outside, due) => {
+                    let due = due.filter(|_| !self.clock.is_manual());
+                    let timeout = due.map(|due| due.saturating_duration_since(self.now()));
+                    sleeper.sleep_outside(&outside, || outside.wait(timeout));
+                    let followed = self.end_lead();
+                    if sleeper.is_woken() {
+                        if followed {
+                            self.with(|state| state.pass_lead());
+                        }
+                        return;
+                    }
+                }
+                Turn::Follow => {
+                    sleeper.sleep_or_follow();
+                    let woken = sleeper.is_woken();
+                    self.with(|state| {
+                        state.followers.retain(|it| !Arc::ptr_eq(it, sleeper));
+                        if sleeper.promoted.swap(false, Ordering::SeqCst) && woken {
+                            state.pass_lead();
+                        }
+                    });
+                    if woken {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take_turn(&self, sleeper: &Arc<Sleeper>, call: CallId) -> Turn {
+        self.with(|state| {
+            let awaited = state.slots.awaited_by(call);
+            match &self.outside {
+                Some(outside) if awaited && !state.led => {
+                    state.led = true;
+                    Turn::Lead(Arc::clone(outside), state.deadline())
+                }
+                Some(_) if awaited => {
+                    state.followers.push_back(Arc::clone(sleeper));
+                    Turn::Follow
+                }
+                _ => {
+                    state.pass_lead();
+                    Turn::None
+                }
+            }
+        })
+    }
+}
+
 /// Wakes a thread from its blocking call.
-struct Sleeper {
+pub(super) struct Sleeper {
     thread: Thread,
     woken: AtomicBool,
+    /// It is to drive the engine that it waits for, as nobody else does so any more.
+    promoted: AtomicBool,
     /// What the thread waits for instead of for this.
     outside: Mutex<Option<Arc<dyn Outside>>>,
 }
@@ -148,26 +207,44 @@ impl Sleeper {
         Arc::new(Self {
             thread: thread::current(),
             woken: AtomicBool::new(false),
+            promoted: AtomicBool::new(false),
             outside: Mutex::default(),
         })
     }
 
+    fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
     fn sleep(&self) {
-        while !self.woken.load(Ordering::SeqCst) {
+        while !self.is_woken() {
             thread::park();
         }
+    }
+
+    /// Sleeps until this is woken or promoted.
+    fn sleep_or_follow(&self) {
+        while !self.is_woken() && !self.promoted.load(Ordering::SeqCst) {
+            thread::park();
+        }
+    }
+
+    /// Has the thread drive the engine that it waits for.
+    pub(super) fn promote(&self) {
+        self.promoted.store(true, Ordering::SeqCst);
+        self.thread.unpark();
     }
 
     /// Calls `wait`, which ends soon when this is woken.
     fn sleep_outside(&self, outside: &Arc<dyn Outside>, wait: impl FnOnce()) {
         *self.outside() = Some(Arc::clone(outside));
-        if !self.woken.load(Ordering::SeqCst) {
+        if !self.is_woken() {
             wait();
         }
         *self.outside() = None;
     }
 
-    fn outside(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn Outside>>> {
+    fn outside(&self) -> MutexGuard<'_, Option<Arc<dyn Outside>>> {
         self.outside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -116,6 +116,28 @@ impl Description {
         &self.defects
     }
 
+    /// Whether another description is of the same device, as Linux decides after a reset (`descriptors_changed` in
+    /// `drivers/usb/core/hub.c`): device descriptor, configurations and BOS are the same to the byte, and the serial number is. Other
+    /// strings do not count, nor does a serial number that can't be read now.
+    pub fn is_of_same_device(&self, other: &Self) -> bool {
+        fn bytes<T>(fetched: &Fetched<T>) -> &Bytes {
+            &fetched.bytes
+        }
+        let serial = |it: &Self| {
+            let index = it.device.descriptor.serial_index;
+            it.string(index).map(str::to_owned)
+        };
+        let serials_differ = match (serial(self), serial(other)) {
+            (Some(one), Some(other)) => one != other,
+            _ => false,
+        };
+        let configurations = self.configurations.iter().map(bytes);
+        self.device.bytes == other.device.bytes
+            && configurations.eq(other.configurations.iter().map(bytes))
+            && self.bos.as_ref().map(bytes) == other.bos.as_ref().map(bytes)
+            && !serials_differ
+    }
+
     /// Every string that a descriptor names, in the order in which a host asks: the device's first. Some are there twice.
     pub(super) fn named_strings(&self) -> Vec<u8> {
         let device = &self.device.descriptor;

@@ -37,11 +37,17 @@ pub(crate) struct PipeCore {
     pub(crate) interval: u32,
     policy: Mutex<PipePolicy>,
     pub(crate) kept: Arc<Kept>,
-    turns: Semaphore,
+    /// Reads, or writes, that have not begun stand in it.
+    line: tokio::sync::Mutex<()>,
+    /// Those that have begun and not ended hold a permit each.
+    begun: Semaphore,
     largest: usize,
     stale: AtomicBool,
     /// How often everything outstanding was taken back.
     aborts: AtomicU64,
+    /// How often a failed read has had the halt cleared.
+    clears: AtomicU64,
+    clearing: tokio::sync::Mutex<()>,
     /// A continuous reader has reads pending.
     pub(crate) reading: AtomicBool,
     /// There is a continuous reader.
@@ -61,10 +67,13 @@ impl PipeCore {
             interval: endpoint.service_interval(speed),
             policy: Mutex::default(),
             kept: Arc::default(),
-            turns: Semaphore::new(TURNS as usize),
+            line: tokio::sync::Mutex::default(),
+            begun: Semaphore::new(TURNS as usize),
             largest: (largest / packet).max(1) * packet,
             stale: AtomicBool::new(false),
             aborts: AtomicU64::new(0),
+            clears: AtomicU64::new(0),
+            clearing: tokio::sync::Mutex::default(),
             reading: AtomicBool::new(false),
             has_reader: AtomicBool::new(false),
         }
@@ -147,46 +156,38 @@ impl PipeCore {
         Ok(())
     }
 
-    /// A turn beside others that are one transfer each, in the order in which they were asked for.
+    /// The next turn, in the order in which they were asked for. Those behind wait until it is
+    /// [passed on](Turn::pass_on).
     ///
     /// # Errors
     /// Where everything outstanding was taken back meanwhile.
     pub(crate) async fn turn(&self) -> Result<Turn<'_>, TransferError> {
-        if let Ok(permit) = self.turns.try_acquire() {
-            let aborts = self.aborts.load(Ordering::Acquire);
-            return Ok(Turn {
-                pipe: self,
-                aborts,
-                _permit: permit,
-            });
-        }
-        self.turn_of(1).await
-    }
-
-    /// A turn alone.
-    ///
-    /// # Errors
-    /// Where everything outstanding was taken back meanwhile.
-    pub(crate) async fn turn_alone(&self) -> Result<Turn<'_>, TransferError> {
-        self.turn_of(TURNS).await
-    }
-
-    async fn turn_of(&self, share: u32) -> Result<Turn<'_>, TransferError> {
         let aborts = self.aborts.load(Ordering::Acquire);
-        let permit = self.turns.acquire_many(share).await;
+        let front = match self.line.try_lock() {
+            Ok(front) => front,
+            Err(_) => self.line.lock().await,
+        };
+        let permit = match self.begun.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => self.permits(1).await,
+        };
         let turn = Turn {
             pipe: self,
             aborts,
-            _permit: permit.expect("the semaphore is never closed"),
+            front: Some(front),
+            _permit: permit,
         };
         turn.check().map(|()| turn)
     }
 
+    async fn permits(&self, count: u32) -> SemaphorePermit<'_> {
+        let permits = self.begun.acquire_many(count).await;
+        permits.expect("the semaphore is never closed")
+    }
+
     /// Until when a transfer may last that begins now.
     pub(crate) fn until(&self, policy: &PipePolicy) -> Option<Instant> {
-        policy
-            .transfer_timeout
-            .map(|timeout| self.engine.now() + timeout)
+        self.engine.after(policy.transfer_timeout)
     }
 
     /// A transfer on the bus.
@@ -214,6 +215,7 @@ impl PipeCore {
         self.engine.cancel_all(self.address());
     }
 
+    /// Clears the endpoint's halt on both sides.
     pub(crate) async fn clear_halt(&self) -> Completion {
         let setup = Setup {
             request_type: 0x02,
@@ -225,8 +227,23 @@ impl PipeCore {
         crate::control::transfer(&self.engine, setup, bytes::Bytes::new()).await
     }
 
-    /// Whether a failed read has the pipe reset, by its policy.
-    pub(crate) fn clears(policy: &PipePolicy, error: Option<&TransferError>) -> bool {
+    /// How often failed reads have had the halt cleared.
+    pub(crate) fn clears(&self) -> u64 {
+        self.clears.load(Ordering::Acquire)
+    }
+
+    /// Clears the halt after a failed read, but for where that has been done since the read began: many may fail at once.
+    pub(crate) async fn clear_halt_since(&self, clears: u64) {
+        let _one = self.clearing.lock().await;
+        if self.clears() == clears {
+            // If that fails, the next read tells so.
+            let _ = self.clear_halt().await;
+            self.clears.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether a failed read has the halt cleared, by the pipe's policy.
+    pub(crate) fn is_to_clear(policy: &PipePolicy, error: Option<&TransferError>) -> bool {
         let harmless = [
             Some(Status::Cancelled),
             Some(Status::TimedOut),
@@ -242,10 +259,27 @@ impl PipeCore {
 pub(crate) struct Turn<'a> {
     pipe: &'a PipeCore,
     aborts: u64,
+    /// Keeps those behind from beginning.
+    front: Option<tokio::sync::MutexGuard<'a, ()>>,
+    /// Tells those behind that it has not ended.
     _permit: SemaphorePermit<'a>,
 }
 
 impl Turn<'_> {
+    /// Lets those behind begin as well, as everything is on its way that is to come before theirs.
+    pub(crate) fn pass_on(&mut self) {
+        self.front = None;
+    }
+
+    /// Waits until those before it have ended. It is not to be passed on then.
+    ///
+    /// # Errors
+    /// Where everything outstanding was taken back meanwhile.
+    pub(crate) async fn alone(&self) -> Result<(), TransferError> {
+        drop(self.pipe.permits(TURNS - 1).await);
+        self.check()
+    }
+
     /// Whether the turn is still good: everything outstanding is taken back at times, and so is what has not begun yet.
     pub(crate) fn check(&self) -> Result<(), TransferError> {
         match self.pipe.aborts.load(Ordering::Acquire) == self.aborts {

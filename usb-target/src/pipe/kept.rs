@@ -6,45 +6,95 @@ use std::{
 };
 
 use bytes::Bytes;
-use usbwright_protocol::Payload;
+use usbwright_protocol::{Completion, Payload, Status};
 
 /// A pipe's data for the next read.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<VecDeque<Piece>>);
+pub(crate) struct Kept(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    pieces: VecDeque<Piece>,
+    /// Transfers that were taken back and may bring more.
+    expected: usize,
+}
 
 #[derive(Debug)]
 struct Piece {
+    /// Empty only where a zero-length packet ends a read that has nothing else.
     data: Bytes,
     /// A short packet came after it: a read ends here.
     ends: bool,
 }
 
+/// Whether a short packet, or an error, ended a transfer that had room for so many bytes.
+fn is_end(ended: &Completion, room: usize) -> bool {
+    match ended.status {
+        Status::Done => ended.data.len() < room,
+        Status::Cancelled | Status::TimedOut => false,
+        _ => true,
+    }
+}
+
 impl Kept {
-    fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps data, behind what is kept. `ends` tells whether a short packet ended it.
     pub(crate) fn push(&self, data: Payload, ends: bool) {
-        if data.is_empty() {
-            return;
-        }
-        let mut pieces = self.pieces();
-        let new = data.into_pieces().map(|data| Piece { data, ends: false });
-        pieces.extend(new);
-        if let Some(last) = pieces.back_mut() {
-            last.ends = ends;
+        self.state().push(data, ends);
+    }
+
+    /// Keeps what a transfer brought that had room for so many bytes, and that nobody waits for.
+    pub(crate) fn keep(&self, ended: Completion, room: usize) {
+        self.state().keep(ended, room);
+    }
+
+    /// Puts back what came before anything that is kept.
+    pub(crate) fn put_back(&self, data: Payload) {
+        let pieces = &mut self.state().pieces;
+        // What follows came in the same packet; what nothing follows was ended.
+        let mut ends = pieces.is_empty();
+        let before: Vec<_> = data.into_pieces().collect();
+        for data in before.into_iter().rev() {
+            pieces.push_front(Piece { data, ends });
+            ends = false;
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces().is_empty()
+    /// A transfer was taken back, and is to [arrive](Self::arrive) yet.
+    pub(crate) fn expect(&self) {
+        self.state().expected += 1;
+    }
+
+    /// Keeps what a transfer brought that was expected.
+    pub(crate) fn arrive(&self, ended: Completion, room: usize) {
+        let mut state = self.state();
+        state.expected = state.expected.saturating_sub(1);
+        state.keep(ended, room);
+    }
+
+    /// Whether there is nothing for the next read, nor may be.
+    pub(crate) fn has_nothing(&self) -> bool {
+        let state = self.state();
+        state.pieces.is_empty() && state.expected == 0
+    }
+
+    /// Whether there is something for the next read.
+    pub(crate) fn has_some(&self) -> bool {
+        !self.state().pieces.is_empty()
+    }
+
+    /// Whether transfers that were taken back may bring more.
+    pub(crate) fn expects(&self) -> bool {
+        self.state().expected > 0
     }
 
     /// Takes up to so many bytes, and tells whether a short packet came after the last of them. It goes on beyond short packets
     /// only with `beyond`.
     pub(crate) fn take(&self, most: usize, beyond: bool) -> (Payload, bool) {
-        let mut pieces = self.pieces();
+        let pieces = &mut self.state().pieces;
         let mut taken = Payload::new();
         let mut ended = false;
         while taken.len() < most
@@ -66,10 +116,43 @@ impl Kept {
 
     /// Throws it away, and tells how many bytes that were.
     pub(crate) fn clear(&self) -> usize {
-        let mut pieces = self.pieces();
+        let pieces = &mut self.state().pieces;
         let bytes = pieces.iter().map(|it| it.data.len()).sum();
         pieces.clear();
         bytes
+    }
+}
+
+impl State {
+    fn push(&mut self, data: Payload, ends: bool) {
+        if data.is_empty() {
+            return;
+        }
+        let new = data.into_pieces().map(|data| Piece { data, ends: false });
+        self.pieces.extend(new);
+        if let Some(last) = self.pieces.back_mut() {
+            last.ends = ends;
+        }
+    }
+
+    fn keep(&mut self, ended: Completion, room: usize) {
+        let ends = is_end(&ended, room);
+        let zero_packet = ends && ended.status == Status::Done && ended.data.is_empty();
+        if zero_packet {
+            return self.keep_zero_packet();
+        }
+        self.push(ended.data, ends);
+    }
+
+    /// It ends what came before it, or a read of its own.
+    fn keep_zero_packet(&mut self) {
+        match self.pieces.back_mut() {
+            Some(last) if !last.ends => last.ends = true,
+            _ => self.pieces.push_back(Piece {
+                data: Bytes::new(),
+                ends: true,
+            }),
+        }
     }
 }
 
@@ -94,10 +177,49 @@ mod tests {
         assert_eq!(take(3, false), (b"abc".to_vec(), false));
         assert_eq!(take(9, false), (b"def".to_vec(), true));
         assert_eq!(take(9, false), (b"gh".to_vec(), false));
-        assert!(kept.is_empty());
+        assert!(kept.has_nothing());
         kept.push(payload(b"ij"), true);
         kept.push(payload(b"kl"), false);
         assert_eq!(take(3, true), (b"ijk".to_vec(), false));
         assert_eq!(kept.clear(), 1);
+    }
+
+    fn brought(bytes: &'static [u8]) -> Completion {
+        let data = payload(bytes);
+        Completion {
+            actual_length: data.len() as u32,
+            data,
+            ..Completion::empty(usbwright_protocol::TransferId(0), Status::Done)
+        }
+    }
+
+    #[test]
+    fn a_zero_length_packet_ends_a_read_as_it_would_have_on_the_bus() {
+        let kept = Kept::default();
+        let take = || kept.take(9, false);
+        kept.keep(brought(b"abcd"), 4);
+        kept.keep(brought(b""), 4);
+        kept.keep(brought(b""), 4);
+        kept.keep(brought(b"ef"), 4);
+        let (data, ended) = take();
+        assert_eq!((data.to_vec(), ended), (b"abcd".to_vec(), true));
+        assert!(take().1, "a message of no bytes");
+        assert_eq!(take().0.to_vec(), b"ef");
+        assert!(kept.has_nothing());
+    }
+
+    #[test]
+    fn what_was_taken_back_is_waited_for_and_brings_no_end_by_itself() {
+        let kept = Kept::default();
+        kept.expect();
+        assert!(kept.expects() && !kept.has_nothing());
+        let cancelled = Completion {
+            status: Status::Cancelled,
+            ..brought(b"ab")
+        };
+        kept.arrive(cancelled, 4);
+        assert!(!kept.expects());
+        let (data, ended) = kept.take(9, false);
+        assert_eq!((data.to_vec(), ended), (b"ab".to_vec(), false));
     }
 }

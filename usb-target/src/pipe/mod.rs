@@ -1,6 +1,7 @@
 //! Pipes: the endpoints of a claimed interface, through which bytes and packets move.
 
 mod core;
+mod flights;
 mod kept;
 mod kind;
 mod packets;
@@ -29,8 +30,8 @@ use crate::{completion::Completion, interface::Claim};
 
 /// An endpoint of an interface's present setting (UMDF's target pipe). Clones are handles of the same pipe.
 ///
-/// It keeps its interface claimed. When another setting or configuration is chosen, what is outstanding ends as
-/// [`Stale`](crate::TransferError::Stale), and so does whatever is asked of it afterwards.
+/// It keeps its interface claimed. When another setting or configuration is chosen, what is outstanding is taken back, and
+/// whatever is asked of it afterwards ends as [`Stale`](crate::TransferError::Stale).
 #[doc(alias = "IWDFUsbTargetPipe")]
 pub struct Pipe<K: Kind = AnyKind, W: Way = AnyWay> {
     core: Arc<PipeCore>,

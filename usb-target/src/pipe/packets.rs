@@ -14,12 +14,17 @@ impl PipeCore {
     pub(super) async fn receive(&self, count: usize) -> Completion {
         let length = self.endpoint.bytes_per_interval();
         let packets = (0..count as u32).map(|index| (index * length, length));
-        self.packets(Direction::In, Bytes::new(), count, packets)
-            .await
+        match self.refuse_packets(Direction::In) {
+            Ok(()) => self.packets(Bytes::new(), count, packets).await,
+            Err(error) => Completion::failed(error),
+        }
     }
 
     /// Sends packets, one in each service interval.
     pub(super) async fn send(&self, packets: &[Bytes]) -> Completion {
+        if let Err(error) = self.refuse_packets(Direction::Out) {
+            return Completion::failed(error);
+        }
         let most = self.endpoint.bytes_per_interval() as usize;
         if let Some(packet) = packets.iter().find(|it| it.len() > most) {
             let length = packet.len();
@@ -35,20 +40,15 @@ impl PipeCore {
             [packet] => packet.clone(),
             packets => packets.concat().into(),
         };
-        self.packets(Direction::Out, data, packets.len(), windows)
-            .await
+        self.packets(data, packets.len(), windows).await
     }
 
     async fn packets(
         &self,
-        way: Direction,
         data: Bytes,
         count: usize,
         windows: impl Iterator<Item = (u32, u32)>,
     ) -> Completion {
-        if let Err(error) = self.refuse_packets(way) {
-            return Completion::failed(error);
-        }
         if count > MOST {
             return Completion::failed(TransferError::TooLong {
                 length: count,

@@ -6,7 +6,7 @@ use usbwright_protocol::{Direction, EndpointAddress, TransferType};
 
 /// How a pipe behaves (WinUSB's pipe policies). [`Pipe::set_policy`](crate::Pipe::set_policy) sets them.
 ///
-/// A pipe begins with the [default](Self::default): policies belong to a pipe of one setting, and are at their defaults again when
+/// A pipe begins with the [default](Self::DEFAULT): policies belong to a pipe of one setting, and are at their defaults again when
 /// the setting is chosen anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PipePolicy {
@@ -40,18 +40,23 @@ pub struct PipePolicy {
     pub reset_on_resume: bool,
 }
 
+impl PipePolicy {
+    /// The policies that a pipe begins with.
+    pub const DEFAULT: Self = Self {
+        short_packet_terminate: false,
+        auto_clear_stall: false,
+        transfer_timeout: None,
+        ignore_short_packets: false,
+        allow_partial_reads: true,
+        auto_flush: false,
+        raw_io: false,
+        reset_on_resume: false,
+    };
+}
+
 impl Default for PipePolicy {
     fn default() -> Self {
-        Self {
-            short_packet_terminate: false,
-            auto_clear_stall: false,
-            transfer_timeout: None,
-            ignore_short_packets: false,
-            allow_partial_reads: true,
-            auto_flush: false,
-            raw_io: false,
-            reset_on_resume: false,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -179,7 +184,9 @@ impl PipePolicy {
             PolicyId::RawIo => self.raw_io,
             PolicyId::ResetOnResume => self.reset_on_resume,
             PolicyId::TransferTimeout => {
-                let timeout = self.transfer_timeout.map_or(0, |it| it.as_millis());
+                // 0 would be for ever.
+                let in_ms = |it: Duration| it.as_micros().div_ceil(1000).max(1);
+                let timeout = self.transfer_timeout.map_or(0, in_ms);
                 return u32::try_from(timeout)
                     .unwrap_or(u32::MAX)
                     .to_le_bytes()

@@ -1,12 +1,18 @@
 //! Reading bytes, by a pipe's policies.
 
-use std::collections::VecDeque;
+use std::{
+    future::{Future, poll_fn},
+    sync::atomic::Ordering,
+    task::Poll,
+    time::Instant,
+};
 
 use usbwright_protocol::{Direction, Payload, Status, TransferKind};
 
 use super::{
     PipePolicy,
     core::{PipeCore, Turn},
+    flights::Flights,
 };
 use crate::{
     completion::{Completion, TransferError},
@@ -22,31 +28,33 @@ impl PipeCore {
         if let Err(error) = self.refuse_bytes(Direction::In) {
             return Completion::failed(error);
         }
-        if self.reading.load(std::sync::atomic::Ordering::Acquire) {
+        if self.reading.load(Ordering::Acquire) {
             return Completion::failed(TransferError::Reading(self.address()));
         }
         let policy = *self.policy();
         if policy.raw_io {
             return self.read_raw(length, &policy).await;
         }
-        let whole = length > 0 && length <= self.largest() && length.is_multiple_of(self.packet());
-        if whole && !policy.ignore_short_packets && self.kept.is_empty() {
-            let turn = match self.turn().await {
-                Ok(turn) => turn,
-                Err(error) => return self.unless_stale(Completion::failed(error)),
-            };
-            // Something may have been kept while the turn was awaited.
-            if self.kept.is_empty() {
-                let completion = self.read_once(length, &policy).await;
-                drop(turn);
-                return self.clear_after(completion, &policy).await;
-            }
+        if length == 0 && policy.allow_partial_reads {
+            return Completion::default();
         }
-        let completion = match self.turn_alone().await {
-            Ok(turn) => self.read_any(length, &policy, &turn).await,
-            Err(error) => self.unless_stale(Completion::failed(error)),
+        let mut turn = match self.turn().await {
+            Ok(turn) => turn,
+            Err(error) => return self.unless_stale(Completion::failed(error)),
         };
-        self.clear_after(completion, &policy).await
+        let clears = self.clears();
+        let whole = length > 0 && length <= self.largest() && length.is_multiple_of(self.packet());
+        let completion = if whole && !policy.ignore_short_packets && self.kept.has_nothing() {
+            let flight = self.fly_in(length, self.until(&policy));
+            turn.pass_on();
+            self.unless_stale(flight.await.into())
+        } else {
+            self.read_alone(length, &policy, &turn).await
+        };
+        if Self::is_to_clear(&policy, completion.error.as_ref()) {
+            return self.clear_after(completion, clears).await;
+        }
+        completion
     }
 
     /// What is wrong with a raw read of so many bytes.
@@ -63,20 +71,18 @@ impl PipeCore {
 
     async fn read_raw(&self, length: usize, policy: &PipePolicy) -> Completion {
         match self.refuse_raw(length) {
-            Ok(()) => self.read_once(length, policy).await,
+            Ok(()) => {
+                let flight = self.fly_in(length, self.until(policy));
+                self.unless_stale(flight.await.into())
+            }
             Err(error) => Completion::failed(error),
         }
     }
 
-    /// One transfer, as it is.
-    async fn read_once(&self, length: usize, policy: &PipePolicy) -> Completion {
-        let flight = self.fly(
-            TransferKind::In {
-                length: length as u32,
-            },
-            self.until(policy),
-        );
-        self.unless_stale(flight.await.into())
+    /// A transfer with room for so many bytes, at most the largest.
+    fn fly_in(&self, length: usize, until: Option<Instant>) -> Flight<'_> {
+        let length = length as u32;
+        self.fly(TransferKind::In { length }, until)
     }
 
     /// Tells the end of a transfer that was taken back because its pipe is in force no more as what it is.
@@ -87,18 +93,23 @@ impl PipeCore {
         completion
     }
 
-    async fn clear_after(&self, completion: Completion, policy: &PipePolicy) -> Completion {
-        if Self::clears(policy, completion.error.as_ref()) {
-            // If that fails, the next read tells so.
-            let _ = self.clear_halt().await;
-        }
-        completion
+    /// Has the halt cleared before a failed read ends.
+    async fn clear_after(&self, completion: Completion, clears: u64) -> Completion {
+        let mut unread = Unread {
+            pipe: self,
+            completion,
+        };
+        self.clear_halt_since(clears).await;
+        std::mem::take(&mut unread.completion)
     }
 
     /// Any number of bytes: what was kept, and as many transfers of whole packets as it takes.
-    async fn read_any(&self, length: usize, policy: &PipePolicy, turn: &Turn<'_>) -> Completion {
-        if length == 0 && policy.allow_partial_reads {
-            return Completion::default();
+    async fn read_alone(&self, length: usize, policy: &PipePolicy, turn: &Turn<'_>) -> Completion {
+        if let Err(error) = turn.alone().await {
+            return self.unless_stale(Completion::failed(error));
+        }
+        if self.kept.expects() {
+            self.engine.settled(self.address()).await;
         }
         let (data, ended) = self.kept.take(length, policy.ignore_short_packets);
         let ended = ended && !policy.ignore_short_packets;
@@ -114,10 +125,18 @@ impl PipeCore {
             asked: data.len(),
             data,
             ended: false,
-            flights: VecDeque::new(),
+            flights: Flights::default(),
         }
         .run()
         .await
+    }
+
+    /// Whether a call's time is not up yet.
+    pub(super) fn in_time(&self, until: Option<Instant>) -> Result<(), TransferError> {
+        match until {
+            Some(until) if until <= self.engine.now() => Err(Status::TimedOut.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -130,66 +149,106 @@ fn done(data: Payload, error: Option<TransferError>) -> Completion {
     }
 }
 
+/// Lets other tasks run.
+fn give_way() -> impl Future<Output = ()> {
+    let mut given = false;
+    poll_fn(move |cx| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
+/// The end of a read that nobody has got yet: dropped so, its data is for the next read.
+struct Unread<'a> {
+    pipe: &'a PipeCore,
+    completion: Completion,
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.completion.data);
+        self.pipe.kept.put_back(data);
+    }
+}
+
 /// A read that may take several transfers.
 struct Reading<'a> {
     pipe: &'a PipeCore,
     policy: &'a PipePolicy,
     turn: &'a Turn<'a>,
-    until: Option<std::time::Instant>,
+    until: Option<Instant>,
     length: usize,
     /// Bytes that came, or that the transfers on their way have room for.
     asked: usize,
     data: Payload,
     /// Whether a short packet, or an error, came last.
     ended: bool,
-    /// The transfers on their way with their lengths, the oldest first.
-    flights: VecDeque<(usize, Flight<'a>)>,
+    flights: Flights<'a>,
 }
 
 impl Reading<'_> {
     async fn run(mut self) -> Completion {
+        let mut error = self.fill().err();
+        while error.is_none()
+            && let Some(status) = self.take_one().await
+        {
+            if status != Status::Done {
+                error = Some(status.into());
+                break;
+            }
+            let short = self.ended;
+            if self.data.len() >= self.length || short && !self.policy.ignore_short_packets {
+                break;
+            }
+            error = self.fill_in_time().err();
+            if short {
+                // A device may send nothing but short packets, and never let go.
+                give_way().await;
+            }
+        }
+        self.flights.cancel();
+        while self.take_one().await.is_some() {}
+        self.finish(error)
+    }
+
+    /// Takes what the oldest transfer brought, and tells how it ended.
+    async fn take_one(&mut self) -> Option<Status> {
+        let (part, came) = self.flights.next().await?;
+        self.asked -= part - came.data.len();
+        let short = came.data.len() < part;
+        self.ended = match came.status {
+            Status::Done => short,
+            Status::Cancelled | Status::TimedOut => self.ended && came.data.is_empty(),
+            _ => true,
+        };
+        self.data.append(came.data);
+        Some(came.status)
+    }
+
+    fn fill_in_time(&mut self) -> Result<(), TransferError> {
+        self.pipe.in_time(self.until)?;
+        self.fill()
+    }
+
+    /// Has as many transfers of whole packets on their way for what is missing as there may be.
+    fn fill(&mut self) -> Result<(), TransferError> {
         let ahead = match self.policy.ignore_short_packets {
             true => AHEAD,
             false => 1,
         };
-        let error = loop {
-            if let Err(error) = self.turn.check() {
-                break Some(error);
-            }
-            while self.flights.len() < ahead && (self.asked < self.length || self.asked == 0) {
-                self.submit();
-            }
-            let Some((part, flight)) = self.flights.pop_front() else {
-                break None;
-            };
-            let came = flight.await;
-            self.asked -= part - came.data.len();
-            let short = came.data.len() < part;
-            self.data.append(came.data);
-            self.ended = short || came.status != Status::Done;
-            if came.status != Status::Done {
-                break Some(came.status.into());
-            }
-            let enough = self.data.len() >= self.length;
-            if enough || short && !self.policy.ignore_short_packets {
-                break None;
-            }
-        };
-        self.finish(error)
-    }
-
-    /// Sends a transfer for what is missing, in whole packets.
-    fn submit(&mut self) {
-        let missing = (self.length - self.asked).max(1);
-        let part = missing
-            .next_multiple_of(self.pipe.packet())
-            .min(self.pipe.largest());
-        self.asked += part;
-        let kind = TransferKind::In {
-            length: part as u32,
-        };
-        self.flights
-            .push_back((part, self.pipe.fly(kind, self.until)));
+        while self.flights.len() < ahead && (self.asked < self.length || self.asked == 0) {
+            self.turn.check()?;
+            let missing = (self.length - self.asked).max(1);
+            let part = missing
+                .min(self.pipe.largest())
+                .next_multiple_of(self.pipe.packet());
+            self.asked += part;
+            self.flights.push(part, self.pipe.fly_in(part, self.until));
+        }
+        Ok(())
     }
 
     /// What came beyond what was asked for is kept, thrown away, or makes the read fail.
@@ -212,9 +271,8 @@ impl Reading<'_> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        // The latest first: to take back one lets those behind it go on. What came so far is for the next read.
+        // What came so far is for the next read, before what the transfers on their way bring.
         let data = std::mem::take(&mut self.data);
         self.pipe.kept.push(data, self.ended);
-        while self.flights.pop_back().is_some() {}
     }
 }

@@ -1,11 +1,15 @@
 //! Writing bytes, by a pipe's policies.
 
-use std::{collections::VecDeque, time::Instant};
+use std::time::Instant;
 
 use usbwright_protocol::{Direction, Payload, Status, TransferKind};
 
-use super::core::{PipeCore, Turn};
-use crate::{completion::Completion, engine::Flight};
+use super::{
+    PipePolicy,
+    core::{PipeCore, Turn},
+    flights::Flights,
+};
+use crate::completion::{Completion, TransferError};
 
 /// Transfers of one write that are on their way at once.
 const AHEAD: usize = 4;
@@ -18,79 +22,108 @@ impl PipeCore {
         }
         let policy = *self.policy();
         let zero_packet = terminate || policy.short_packet_terminate;
-        if data.len() <= self.largest() {
-            let _turn = match self.turn().await {
-                Ok(turn) => turn,
-                Err(error) => return self.unless_stale(Completion::failed(error)),
-            };
-            let kind = TransferKind::Out { data, zero_packet };
-            let flight = self.fly(kind, self.until(&policy));
-            return self.unless_stale(flight.await.into());
-        }
-        let turn = match self.turn_alone().await {
+        let turn = match self.turn().await {
             Ok(turn) => turn,
             Err(error) => return self.unless_stale(Completion::failed(error)),
         };
+        let written = match data.len() <= self.largest() {
+            true => self.write_once(data, zero_packet, &policy, turn).await,
+            false => self.write_parts(data, zero_packet, &policy, turn).await,
+        };
+        self.unless_stale(written)
+    }
+
+    async fn write_once(
+        &self,
+        data: Payload,
+        zero_packet: bool,
+        policy: &PipePolicy,
+        mut turn: Turn<'_>,
+    ) -> Completion {
+        let kind = TransferKind::Out {
+            // Without data it is a zero-length packet already.
+            zero_packet: zero_packet && !data.is_empty(),
+            data,
+        };
+        let flight = self.fly(kind, self.until(policy));
+        turn.pass_on();
+        flight.await.into()
+    }
+
+    async fn write_parts(
+        &self,
+        data: Payload,
+        zero_packet: bool,
+        policy: &PipePolicy,
+        turn: Turn<'_>,
+    ) -> Completion {
+        if let Err(error) = turn.alone().await {
+            return Completion::failed(error);
+        }
         let writing = Writing {
             pipe: self,
-            turn: &turn,
-            until: self.until(&policy),
+            turn,
+            until: self.until(policy),
             rest: data,
             zero_packet,
-            flights: VecDeque::new(),
+            written: 0,
+            flights: Flights::default(),
         };
-        self.unless_stale(writing.run().await)
+        writing.run().await
     }
 }
 
 /// A write of several transfers.
 struct Writing<'a> {
     pipe: &'a PipeCore,
-    turn: &'a Turn<'a>,
+    turn: Turn<'a>,
     until: Option<Instant>,
     rest: Payload,
     zero_packet: bool,
-    /// The transfers on their way, the oldest first.
-    flights: VecDeque<Flight<'a>>,
+    written: usize,
+    flights: Flights<'a>,
 }
 
 impl Writing<'_> {
     async fn run(mut self) -> Completion {
-        let mut written = Completion::default();
-        loop {
-            if let Err(error) = self.turn.check() {
-                written.error = Some(error);
-                return written;
-            }
-            while self.flights.len() < AHEAD && !self.rest.is_empty() {
-                self.submit();
-            }
-            let Some(flight) = self.flights.pop_front() else {
-                return written;
+        let mut error = None;
+        while error.is_none() {
+            error = self.fill().err();
+            let Some((_, ended)) = self.flights.next().await else {
+                break;
             };
-            let ended = flight.await;
-            written.length += ended.actual_length as usize;
+            self.written += ended.actual_length as usize;
             if ended.status != Status::Done {
-                written.error = Some(ended.status.into());
-                return written;
+                error = Some(ended.status.into());
             }
+        }
+        self.flights.cancel();
+        while let Some((_, ended)) = self.flights.next().await {
+            self.written += ended.actual_length as usize;
+        }
+        Completion {
+            error,
+            length: self.written,
+            ..Completion::default()
         }
     }
 
-    fn submit(&mut self) {
-        let rest = self.rest.split_off(self.pipe.largest());
-        let data = std::mem::replace(&mut self.rest, rest);
-        let kind = TransferKind::Out {
-            data,
-            zero_packet: self.zero_packet && self.rest.is_empty(),
-        };
-        self.flights.push_back(self.pipe.fly(kind, self.until));
-    }
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        // The latest first: to take back one lets those behind it go on.
-        while self.flights.pop_back().is_some() {}
+    /// Has as many transfers on their way as there may be.
+    fn fill(&mut self) -> Result<(), TransferError> {
+        while self.flights.len() < AHEAD && !self.rest.is_empty() {
+            self.turn.check()?;
+            if self.written > 0 {
+                self.pipe.in_time(self.until)?;
+            }
+            let rest = self.rest.split_off(self.pipe.largest());
+            let data = std::mem::replace(&mut self.rest, rest);
+            let length = data.len();
+            let kind = TransferKind::Out {
+                data,
+                zero_packet: self.zero_packet && self.rest.is_empty(),
+            };
+            self.flights.push(length, self.pipe.fly(kind, self.until));
+        }
+        Ok(())
     }
 }
