@@ -1,12 +1,12 @@
 //! USB devices out of software.
 //!
-//! The facade over the crates of usbwright, and what the command line needs of the system it runs on: a client for the
-//! operations of USB/IP ([`remote`]), Linux' virtual host controller ([`vhci`]), devices ([`sysfs`]) and test driver
-//! ([`usbtest`]), and a kernel as a process ([`lab`]).
+//! The facade over the crates of usbwright, and what the command line needs of the system it runs on: a client for
+//! USB/IP ([`remote`]), where a command's devices come from ([`source`]), Linux' virtual host controller ([`vhci`]), devices
+//! ([`sysfs`]) and test driver ([`usbtest`]), and a kernel as a process ([`lab`]).
 
 pub mod bench;
 pub mod lab;
-pub mod remote;
+pub mod source;
 pub mod sysfs;
 pub mod usbtest;
 pub mod vhci;
@@ -14,4 +14,4 @@ pub mod vhci;
 pub use usbwright_emulator as emulator;
 pub use usbwright_models as models;
 pub use usbwright_protocol as protocol;
-pub use usbwright_target as target;
+pub use usbwright_target::{self as target, usbip as remote};

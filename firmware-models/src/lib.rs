@@ -8,7 +8,7 @@ mod parameters;
 mod spec;
 
 pub use parameters::{ParameterError, Parameters};
-pub use spec::{BuildError, Spec, SpecError};
+pub use spec::{BuildError, Spec, SpecError, words};
 
 use usbwright_emulator::{EmulatedDevice, protocol::Speed};
 

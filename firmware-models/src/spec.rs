@@ -149,8 +149,8 @@ fn speed(model: &Model, parameters: &mut Parameters) -> Result<Speed, ParameterE
     }
 }
 
-/// The words between commas; a doubled comma is a comma within a word.
-fn words(text: &str) -> Vec<String> {
+/// The words between commas; a doubled comma is a comma within a word. So every SPEC is made up, a model's or another.
+pub fn words(text: &str) -> Vec<String> {
     text.replace(",,", "\0")
         .split(',')
         .map(|word| word.replace('\0', ","))

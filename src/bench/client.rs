@@ -20,7 +20,7 @@ use super::{
 };
 use crate::protocol::{
     Direction,
-    usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, Submit},
+    usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, ReplyError, Submit},
 };
 
 /// Bytes read at a time.
@@ -48,7 +48,10 @@ pub enum ClientError {
     Silent,
     /// The server's answer can't be understood.
     #[error("the server's answer can't be understood: {0}")]
-    Garbled(#[from] CommandError),
+    Garbled(#[from] ReplyError),
+    /// What the floor was asked can't be understood.
+    #[error("the floor's client can't be understood: {0}")]
+    Asked(#[from] CommandError),
     /// The server answered what was not asked.
     #[error("the server answered transfer {0}, which was not in flight")]
     Unasked(u32),

@@ -12,8 +12,9 @@ use super::{
     cell::Cell,
     client::{Client, ClientError},
     sample::median,
-    server::{Device, ServerError},
+    server::{self, ServerError},
 };
+use crate::remote::RemoteDevice;
 
 /// How much of a run goes before it and is not counted.
 const WARM_UP: u32 = 5;
@@ -38,8 +39,8 @@ impl Crowd {
     ///
     /// # Errors
     /// Where one of them can't be had, or is no Gadget Zero.
-    pub fn open(devices: &[Device]) -> Result<Self, ServerError> {
-        let clients = devices.iter().map(Device::open);
+    pub fn open(devices: &[RemoteDevice]) -> Result<Self, ServerError> {
+        let clients = devices.iter().map(server::open);
         Ok(Self {
             clients: clients.collect::<Result<_, _>>()?,
         })

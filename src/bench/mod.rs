@@ -27,4 +27,4 @@ pub use results::{
     Section,
 };
 pub use sample::{Quantiles, Sample, median};
-pub use server::{Device, DeviceError, ServerError, Started, Subject};
+pub use server::{ServerError, Started, Subject};

@@ -6,9 +6,12 @@ use super::{
     cell::Cell,
     client::Endpoints,
     sample::Quantiles,
-    server::{Device, ServerError},
+    server::{self, ServerError},
 };
-use crate::protocol::{Direction, TransferType, request};
+use crate::{
+    protocol::{Direction, TransferType, request},
+    remote::RemoteDevice,
+};
 
 /// What a client has seen of an interrupt endpoint from which it reads.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +31,12 @@ impl Pacing {
     ///
     /// # Errors
     /// Where the device can't be had or breaks off, or has no such endpoint.
-    pub fn measure(device: &Device, depth: u32, duration: Duration) -> Result<Self, ServerError> {
-        let (mut client, configuration, speed) = device.configure()?;
+    pub fn measure(
+        device: &RemoteDevice,
+        depth: u32,
+        duration: Duration,
+    ) -> Result<Self, ServerError> {
+        let (mut client, configuration, speed) = server::configure(device)?;
         let (interface, setting, endpoint) = configuration
             .endpoints()
             .find(|(_, _, endpoint)| {

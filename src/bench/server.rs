@@ -2,12 +2,11 @@
 
 use std::{
     ffi::OsString,
-    fmt, fs,
+    fs,
     io::{self, BufRead, BufReader},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    str::FromStr,
     thread,
     time::{Duration, Instant},
 };
@@ -27,55 +26,13 @@ use crate::{
         request,
         usbip::operation::{ExportedDevice, ReplyStatus},
     },
-    remote::{Remote, RemoteAddressError, RemoteError},
+    remote::{Remote, RemoteDevice, RemoteError},
 };
 
 /// How much of a run goes before it and is not counted.
 const WARM_UP: u32 = 5;
 /// How long a server may take to notice that a device's client has left.
 const TAKE_BACK: Duration = Duration::from_secs(1);
-
-/// A device that a server exports: `HOST:PORT/BUSID`, or `unix:/PATH/BUSID`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// The server.
-    pub remote: Remote,
-    /// The device's bus id.
-    pub bus_id: String,
-}
-
-/// A text that names no device.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// It has no bus id.
-    #[error(
-        "`{0}` names no device: use HOST:PORT/BUSID such as 127.0.0.1:3240/1-1, or unix:/PATH/BUSID"
-    )]
-    NoBusId(String),
-    /// What stands before the bus id names no server.
-    #[error(transparent)]
-    Remote(#[from] RemoteAddressError),
-}
-
-impl FromStr for Device {
-    type Err = DeviceError;
-
-    fn from_str(text: &str) -> Result<Self, DeviceError> {
-        match text.rsplit_once('/') {
-            Some((remote, bus_id)) if !remote.is_empty() && !bus_id.is_empty() => Ok(Self {
-                remote: remote.parse()?,
-                bus_id: bus_id.to_owned(),
-            }),
-            _ => Err(DeviceError::NoBusId(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.remote, self.bus_id)
-    }
-}
 
 /// Why a device can't be measured.
 #[derive(Debug, thiserror::Error)]
@@ -107,59 +64,52 @@ pub enum ServerError {
     },
 }
 
-impl Device {
-    /// Whether its server is reached over a UNIX socket.
-    pub fn is_unix(&self) -> bool {
-        matches!(self.remote, Remote::Unix(_))
-    }
+/// Imports the device and has it take its first configuration.
+///
+/// # Errors
+/// Where the device can't be had, or is no Gadget Zero.
+pub(super) fn open(device: &RemoteDevice) -> Result<Client, ServerError> {
+    let (mut client, configuration, _) = configure(device)?;
+    let number = |direction| {
+        let mut endpoints = configuration.endpoints().map(|(_, _, endpoint)| endpoint);
+        let bulk = endpoints.find(|it| {
+            it.transfer_type == TransferType::Bulk && it.address.direction() == direction
+        });
+        bulk.map(|it| it.address.number())
+    };
+    let pair = number(Direction::In).zip(number(Direction::Out));
+    let (input, output) = pair.ok_or(ServerError::NoEndpoints)?;
+    client.endpoints = Endpoints { input, output };
+    Ok(client)
+}
 
-    /// Imports the device and has it take its first configuration.
-    ///
-    /// # Errors
-    /// Where the device can't be had, or is no Gadget Zero.
-    pub fn open(&self) -> Result<Client, ServerError> {
-        let (mut client, configuration, _) = self.configure()?;
-        let number = |direction| {
-            let mut endpoints = configuration.endpoints().map(|(_, _, endpoint)| endpoint);
-            let bulk = endpoints.find(|it| {
-                it.transfer_type == TransferType::Bulk && it.address.direction() == direction
-            });
-            bulk.map(|it| it.address.number())
-        };
-        let pair = number(Direction::In).zip(number(Direction::Out));
-        let (input, output) = pair.ok_or(ServerError::NoEndpoints)?;
-        client.endpoints = Endpoints { input, output };
-        Ok(client)
-    }
+/// Imports the device, has it take its first configuration, and tells what that is and the device's speed.
+pub(super) fn configure(
+    remote: &RemoteDevice,
+) -> Result<(Client, ConfigurationDescriptor, Speed), ServerError> {
+    let (socket, device) = import(remote)?;
+    let client = Client::new(socket, device.device_id());
+    let mut client = client.map_err(ClientError::Broken)?;
+    let get = request::GET_DESCRIPTOR;
+    let bytes = client.control([0x80, get, 0, kind::CONFIGURATION, 0, 0, 0xff, 0x0f])?;
+    let speed = device.summary.speed;
+    let configuration = ConfigurationDescriptor::parse(&bytes, speed)?;
+    let value = configuration.value;
+    client.control([0, request::SET_CONFIGURATION, value, 0, 0, 0, 0, 0])?;
+    Ok((client, configuration, speed))
+}
 
-    /// Imports the device, has it take its first configuration, and tells what that is and the device's speed.
-    pub(super) fn configure(
-        &self,
-    ) -> Result<(Client, ConfigurationDescriptor, Speed), ServerError> {
-        let (socket, device) = self.import()?;
-        let client = Client::new(socket, device.device_id());
-        let mut client = client.map_err(ClientError::Broken)?;
-        let get = request::GET_DESCRIPTOR;
-        let bytes = client.control([0x80, get, 0, kind::CONFIGURATION, 0, 0, 0xff, 0x0f])?;
-        let speed = device.summary.speed;
-        let configuration = ConfigurationDescriptor::parse(&bytes, speed)?;
-        let value = configuration.value;
-        client.control([0, request::SET_CONFIGURATION, value, 0, 0, 0, 0, 0])?;
-        Ok((client, configuration, speed))
-    }
-
-    /// Imports the device, once the server has taken it back from the connection before.
-    fn import(&self) -> Result<(OwnedFd, ExportedDevice), RemoteError> {
-        let until = Instant::now() + TAKE_BACK;
-        loop {
-            match self.remote.import(&self.bus_id) {
-                Err(RemoteError::NotImported { status, .. })
-                    if status == ReplyStatus::Busy && Instant::now() < until =>
-                {
-                    thread::sleep(TAKE_BACK / 100);
-                }
-                imported => return imported,
+/// Imports the device, once the server has taken it back from the connection before.
+fn import(device: &RemoteDevice) -> Result<(OwnedFd, ExportedDevice), RemoteError> {
+    let until = Instant::now() + TAKE_BACK;
+    loop {
+        match device.remote.import(&device.bus_id) {
+            Err(RemoteError::NotImported { status, .. })
+                if status == ReplyStatus::Busy && Instant::now() < until =>
+            {
+                thread::sleep(TAKE_BACK / 100);
             }
+            imported => return imported,
         }
     }
 }
@@ -176,9 +126,9 @@ impl Subject {
     ///
     /// # Errors
     /// Where the device can't be had, or is no Gadget Zero.
-    pub fn open(device: &Device, process: Option<u32>) -> Result<Self, ServerError> {
+    pub fn open(device: &RemoteDevice, process: Option<u32>) -> Result<Self, ServerError> {
         Ok(Self {
-            client: device.open()?,
+            client: open(device)?,
             process,
         })
     }
@@ -293,20 +243,5 @@ impl Drop for Started {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_is_named_by_its_server_and_bus_id() {
-        for text in ["127.0.0.1:3240/1-1", "[::1]:7/2-3", "unix:/tmp/a.sock/1-1"] {
-            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
-        }
-        for text in ["127.0.0.1:3240", "", "/1-1", "host/", "a b/1-1"] {
-            assert!(text.parse::<Device>().is_err(), "{text}");
-        }
     }
 }

@@ -6,9 +6,12 @@ use std::{
 };
 
 use serde_json::json;
-use usbwright::models::{MODELS, Model};
+use usbwright::{
+    models::{MODELS, Model},
+    source::{ELSEWHERE, Elsewhere},
+};
 
-/// List the device models, with their parameters.
+/// List the device models, with their parameters, and what else a SPEC may name.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Print JSON.
@@ -19,11 +22,17 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = stdout().lock();
     if arguments.json {
-        let models: Vec<_> = MODELS.iter().map(as_json).collect();
-        writeln!(out, "{:#}", json!(models))?;
+        let models = MODELS.iter().map(as_json);
+        let all: Vec<_> = models
+            .chain(ELSEWHERE.iter().map(elsewhere_as_json))
+            .collect();
+        writeln!(out, "{:#}", json!(all))?;
     } else {
         for model in MODELS {
             write_text(&mut out, model)?;
+        }
+        for kind in ELSEWHERE {
+            write_elsewhere(&mut out, kind)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -36,9 +45,7 @@ fn speeds(model: &Model) -> String {
 
 fn write_text(out: &mut impl Write, model: &Model) -> std::io::Result<()> {
     writeln!(out, "{}: {}", model.name, model.summary)?;
-    let mut line = |name: &str, values: &str, summary: &str| {
-        writeln!(out, "    {:34} {summary}", format!("{name}={values}"))
-    };
+    let mut line = |name: &str, values: &str, summary: &str| write_line(out, name, values, summary);
     let default = model.speeds.first().map_or("", |speed| speed.name());
     line(
         "speed",
@@ -55,6 +62,34 @@ fn write_text(out: &mut impl Write, model: &Model) -> std::io::Result<()> {
         line(parameter.name, parameter.values, &summary)?;
     }
     Ok(())
+}
+
+fn write_elsewhere(out: &mut impl Write, kind: &Elsewhere) -> std::io::Result<()> {
+    writeln!(out, "{}: {}", kind.name, kind.summary)?;
+    for (name, values, summary) in kind.parameters {
+        write_line(out, name, values, summary)?;
+    }
+    Ok(())
+}
+
+fn write_line(
+    out: &mut impl Write,
+    name: &str,
+    values: &str,
+    summary: &str,
+) -> std::io::Result<()> {
+    writeln!(out, "    {:34} {summary}", format!("{name}={values}"))
+}
+
+fn elsewhere_as_json(kind: &Elsewhere) -> serde_json::Value {
+    let parameters = kind.parameters.iter().map(
+        |(name, values, summary)| json!({ "name": name, "values": values, "summary": summary }),
+    );
+    json!({
+        "name": kind.name,
+        "summary": kind.summary,
+        "parameters": parameters.collect::<Vec<_>>(),
+    })
 }
 
 fn as_json(model: &Model) -> serde_json::Value {

@@ -9,7 +9,7 @@ use usbwright::{
         Bus,
         server::{Address, Limits, Server},
     },
-    models::Spec,
+    source::Source,
 };
 
 use super::{descriptors, print};
@@ -20,13 +20,15 @@ use super::{descriptors, print};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super,busid=1-7: `usbwright devices` lists the models and their
-parameters. A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
+parameters. Another server's device is exported as well: remote,host=HOST[:PORT],busid=ID or remote,unix=/PATH,busid=ID.
+
+A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
 
 USB/IP has no authentication: whoever reaches an address may use the devices.")]
 pub(super) struct Arguments {
     /// A device to export.
     #[arg(value_name = "SPEC", required = true)]
-    specs: Vec<Spec>,
+    specs: Vec<Source>,
 
     /// Where to listen: IP:PORT, IP for port 3240, or unix:/PATH.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3240")]
@@ -39,7 +41,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    runtime.block_on(serve(arguments))
+    let ended = runtime.block_on(serve(arguments));
+    // A device that is still being asked for, elsewhere, is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -48,7 +53,11 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
     descriptors::make_room(arguments.specs.len());
     let bus = Bus::new();
-    plug(&bus, &arguments.specs)?;
+    tokio::select! {
+        plugged = plug_in_background(&bus, &arguments.specs) => plugged?,
+        _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
+        _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
+    }
     let mut server = Server::new(bus.clone(), Limits::default());
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
@@ -69,15 +78,21 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
-pub(super) fn plug(bus: &Bus, specs: &[Spec]) -> anyhow::Result<()> {
+/// Does what [`plug`] does on a thread where it may block.
+pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
+    let (bus, specs) = (bus.clone(), specs.to_vec());
+    tokio::task::spawn_blocking(move || plug(&bus, &specs)).await?
+}
+
+/// Makes or takes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
+fn plug(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
     let now = Instant::now();
     let (named, others): (Vec<_>, Vec<_>) = specs.iter().partition(|it| it.bus_id().is_some());
     for spec in named.into_iter().chain(others) {
         let device = spec
-            .build(now)
-            .with_context(|| format!("can't make {spec}"))?;
-        bus.plug(Box::new(device), spec.bus_id().cloned())
+            .open(now)
+            .with_context(|| format!("can't have {spec}"))?;
+        bus.plug(device, spec.bus_id().cloned())
             .with_context(|| format!("can't plug {spec} in"))?;
     }
     Ok(())

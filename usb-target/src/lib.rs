@@ -8,6 +8,7 @@ pub mod enumerate;
 mod interface;
 mod pipe;
 mod reader;
+pub mod usbip;
 
 pub use completion::{Completion, TransferError, TransferFailed};
 pub use device::{ClaimError, ConfigurationError, Device, OpenError, Options, ResetOutcome};

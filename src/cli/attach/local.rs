@@ -19,21 +19,21 @@ use usbwright::{
         Bus, BusId,
         server::{self, Ended, Limits},
     },
-    models::Spec,
     protocol::usbip::operation::ExportedDevice,
+    source::Source,
     sysfs::Sysfs,
     vhci::{Records, Vhci, VhciError},
 };
 
 use super::background;
-use crate::cli::{describe, detach, print, serve::plug};
+use crate::cli::{describe, detach, print, serve::plug_in_background};
 
 /// How long Linux may take to configure a device.
 pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(20);
 /// The stack of a device's thread; its firmware runs on it.
 const STACK: usize = 1 << 20;
 
-pub(super) fn run(specs: &[Spec], left_behind: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
     if left_behind {
         background::leave_session().context("can't begin a session")?;
     }
@@ -70,11 +70,14 @@ impl Signals {
     }
 }
 
-async fn attach(vhci: &Vhci, specs: &[Spec], left_behind: bool) -> anyhow::Result<ExitCode> {
+async fn attach(vhci: &Vhci, specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
     // From here on a signal detaches what is attached.
     let mut signals = Signals::new()?;
     let bus = Bus::new();
-    plug(&bus, specs)?;
+    tokio::select! {
+        plugged = plug_in_background(&bus, specs) => plugged?,
+        () = signals.recv() => return Ok(ExitCode::SUCCESS),
+    }
     let mut attached = Attached::new(vhci, &bus);
     for device in bus.devices() {
         let port = attached.add(&device.bus_id)?;

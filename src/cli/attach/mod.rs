@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use tracing::warn;
 use usbwright::{
     emulator::BusId,
-    models::Spec,
     remote::Remote,
+    source::Source,
     sysfs::Sysfs,
     vhci::{Record, Records, Vhci},
 };
@@ -38,7 +38,7 @@ pub(super) struct Arguments {
         required_unless_present = "remote",
         conflicts_with = "remote"
     )]
-    specs: Vec<Spec>,
+    specs: Vec<Source>,
 
     /// The server to import from.
     #[arg(short, long, value_name = "HOST", requires = "bus_id")]

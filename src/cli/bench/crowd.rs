@@ -5,8 +5,9 @@ use std::{env, ffi::OsString, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use usbwright::bench::{
-    Crowd, CrowdComparison, CrowdRow, Device, Grid, Machine, Method, Results, Started, size_text,
+use usbwright::{
+    bench::{Crowd, CrowdComparison, CrowdRow, Grid, Machine, Method, Results, Started, size_text},
+    remote::RemoteDevice,
 };
 
 use super::{RunArguments, Transport, progress, tell};
@@ -105,11 +106,11 @@ impl Servers {
         };
         let ours = remote(&self.ours);
         let listed = ours.list()?.into_iter();
-        let devices = listed.map(|it| Device {
+        let devices = listed.map(|it| RemoteDevice {
             remote: ours.clone(),
             bus_id: it.bus_id,
         });
-        let floor = Device {
+        let floor = RemoteDevice {
             remote: remote(&self.floor),
             bus_id: usbwright::bench::floor::BUS_ID.into(),
         };

@@ -21,11 +21,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
-        Device, DeviceError, InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare,
-        parse_size, write_report,
+        InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare, parse_size,
+        write_report,
     },
-    models::Spec,
     protocol::Direction,
+    remote::{RemoteDevice, RemoteDeviceError},
+    source::Source,
 };
 
 use self::{
@@ -75,7 +76,7 @@ enum BenchCommand {
 struct RunArguments {
     /// The device to measure, HOST:PORT/BUSID or unix:/PATH/BUSID [default: one of a server that is started]
     #[arg(value_name = "DEVICE")]
-    device: Option<Device>,
+    device: Option<RemoteDevice>,
     /// The device of the server that is started
     #[arg(
         long,
@@ -83,7 +84,7 @@ struct RunArguments {
         default_value = "gadget-zero,pattern=2",
         conflicts_with = "device"
     )]
-    spec: Spec,
+    spec: Source,
     /// What to compare with: `floor`, or a device of another server
     #[arg(long, value_name = "floor|DEVICE")]
     against: Option<Against>,
@@ -151,7 +152,7 @@ enum SectionArg {
 #[derive(Clone, Debug)]
 enum Against {
     Floor,
-    Device(Device),
+    Device(RemoteDevice),
 }
 
 impl FromStr for Against {
@@ -162,7 +163,7 @@ impl FromStr for Against {
             "floor" => Ok(Self::Floor),
             text => {
                 let device = text.parse().map(Self::Device);
-                device.map_err(|error: DeviceError| format!("{error}; or `floor`"))
+                device.map_err(|error: RemoteDeviceError| format!("{error}; or `floor`"))
             }
         }
     }
@@ -318,7 +319,7 @@ impl RunArguments {
 }
 
 impl Against {
-    fn device(&self) -> Option<&Device> {
+    fn device(&self) -> Option<&RemoteDevice> {
         match self {
             Self::Floor => None,
             Self::Device(device) => Some(device),
@@ -344,8 +345,8 @@ impl Transport {
     }
 
     /// How a device is reached.
-    fn of(device: &Device) -> Self {
-        if device.is_unix() {
+    fn of(device: &RemoteDevice) -> Self {
+        if device.remote.is_unix() {
             Self::Unix
         } else {
             Self::Tcp

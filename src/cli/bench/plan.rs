@@ -4,7 +4,10 @@ use std::{env, ffi::OsString, ops::Range, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum as _;
-use usbwright::bench::{Cell, Device, Grid, Section, Started};
+use usbwright::{
+    bench::{Cell, Grid, Section, Started},
+    remote::RemoteDevice,
+};
 
 use super::{Against, RunArguments, SectionArg, Transport};
 
@@ -47,7 +50,7 @@ pub(super) struct Series {
 /// A device, and what is known of its server.
 pub(super) struct Side {
     pub(super) name: String,
-    pub(super) device: Device,
+    pub(super) device: RemoteDevice,
     pub(super) process: Option<u32>,
 }
 
@@ -205,7 +208,7 @@ fn checking(
 /// A server to measure, and its devices: each by its name and bus id.
 enum Server {
     Started(Started, Vec<(String, String)>),
-    Given(Device),
+    Given(RemoteDevice),
 }
 
 impl Server {
@@ -252,7 +255,7 @@ impl Server {
                 };
                 Side {
                     name: name.clone(),
-                    device: Device {
+                    device: RemoteDevice {
                         remote: remote.clone(),
                         bus_id: bus_id.clone(),
                     },

@@ -17,6 +17,12 @@ const UNLINK: u32 = 2;
 const SUBMIT_REPLY: u32 = 3;
 const UNLINK_REPLY: u32 = 4;
 
+/// A transfer flag: an isochronous transfer begins as soon as it can.
+#[doc(alias = "USBIP_URB_ISO_ASAP")]
+pub const ISO_ASAP: u32 = 0x0002;
+/// A transfer flag: the data goes IN.
+#[doc(alias = "USBIP_URB_DIR_IN")]
+pub const DIRECTION_IN: u32 = 0x0200;
 /// A transfer flag: an OUT transfer ends with a zero-length packet where it fills its last packet.
 pub const ZERO_PACKET: u32 = 0x0040;
 
@@ -84,7 +90,11 @@ pub struct Submit {
     pub setup: [u8; 8],
 }
 
-/// A message whose header can't be meant.
+/// The most isochronous packets that Linux' servers take in a transfer; they lose their place in the stream over more.
+#[doc(alias = "USBIP_MAX_ISO_PACKETS")]
+pub const ISO_PACKETS_MOST: usize = 1024;
+
+/// A message of a client whose header can't be meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// Neither submit nor unlink.
@@ -192,6 +202,16 @@ impl Submit {
     }
 }
 
+/// A message of a server that is no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("message {sequence}: {reply:#010x} is no reply (3 ends a transfer, 4 answers an unlink)")]
+pub struct ReplyError {
+    /// What stands in the reply's place.
+    pub reply: u32,
+    /// The message's number.
+    pub sequence: u32,
+}
+
 /// What a server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
@@ -253,7 +273,7 @@ impl Reply {
 
     /// Reads a message's header; for clients.
     #[inline]
-    pub fn decode(bytes: &[u8; HEADER_SIZE]) -> Result<Self, CommandError> {
+    pub fn decode(bytes: &[u8; HEADER_SIZE]) -> Result<Self, ReplyError> {
         let raw = RawHeader::ref_from_bytes(bytes).expect("the array has the struct's size");
         let sequence = raw.sequence.get();
         let [status, actual_length, start_frame, packets, error_count] = raw.words;
@@ -270,7 +290,7 @@ impl Reply {
                 sequence,
                 status: status.get().cast_signed(),
             }),
-            command => Err(CommandError::Command { command, sequence }),
+            reply => Err(ReplyError { reply, sequence }),
         }
     }
 }
@@ -296,6 +316,26 @@ pub fn encode_iso_packet(packet: &IsoPacket, out: &mut Vec<u8>) {
         status: packet.status.to_wire().cast_unsigned().into(),
     };
     out.extend_from_slice(raw.as_bytes());
+}
+
+/// Writes the header of an unlink of one device's transfer; for clients, as Linux' servers look at the device's number.
+#[doc(alias = "USBIP_CMD_UNLINK")]
+pub fn encode_unlink(device_id: u32, sequence: u32, target: u32) -> [u8; HEADER_SIZE] {
+    let mut bytes = Command::Unlink { sequence, target }.encode();
+    let raw = RawHeader::mut_from_bytes(&mut bytes).expect("the array has the struct's size");
+    raw.device_id = device_id.into();
+    bytes
+}
+
+/// Reads what became of a packet: how much moved, and how it ended; for clients. Its window is as the server tells it.
+pub fn decode_iso_outcome(bytes: &[u8; ISO_PACKET_SIZE]) -> IsoPacket {
+    let raw = RawIsoPacket::ref_from_bytes(bytes).expect("the array has the struct's size");
+    IsoPacket {
+        offset: raw.offset.get(),
+        length: raw.length.get(),
+        actual_length: raw.actual_length.get(),
+        status: Status::from_wire(raw.status.get().cast_signed()),
+    }
 }
 
 /// Reads the description of a packet that is yet to move.
@@ -341,6 +381,40 @@ mod tests {
         let bytes = unlink.encode();
         assert_eq!(bytes[0x14..0x18], 7u32.to_be_bytes());
         assert_eq!(Command::decode(&bytes), Ok(unlink));
+    }
+
+    #[test]
+    fn an_unlink_of_a_client_names_the_device() {
+        let bytes = encode_unlink(0x10002, 9, 7);
+        assert_eq!(bytes[8..12], 0x10002u32.to_be_bytes());
+        let unlink = Command::Unlink {
+            sequence: 9,
+            target: 7,
+        };
+        assert_eq!(Command::decode(&bytes), Ok(unlink));
+    }
+
+    #[test]
+    fn a_packet_that_has_moved_reads_back_as_written() {
+        let packet = IsoPacket {
+            offset: 1,
+            length: 20,
+            actual_length: 3,
+            status: Status::Missed,
+        };
+        let mut bytes = Vec::new();
+        encode_iso_packet(&packet, &mut bytes);
+        assert_eq!(decode_iso_outcome(bytes.first_chunk().unwrap()), packet);
+    }
+
+    #[test]
+    fn what_is_no_reply_is_refused_by_name() {
+        let bytes = encode_unlink(1, 9, 7);
+        let error = Reply::decode(&bytes).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "message 9: 0x00000002 is no reply (3 ends a transfer, 4 answers an unlink)"
+        );
     }
 
     #[test]

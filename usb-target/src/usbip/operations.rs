@@ -1,51 +1,21 @@
-//! A USB/IP server as its clients see it: where it is, what it exports, and importing from it.
+//! The operation phase, as a client has it: what a server exports, and importing from it.
 
 use std::{
-    fmt,
     io::{self, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{TcpStream, ToSocketAddrs},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
 use socket2::{SockRef, Socket};
-
-use crate::{
-    emulator::server::widen,
-    protocol::usbip::{
-        self,
-        operation::{
-            DEVICE_SIZE, ExportedDevice, HEADER_SIZE, OperationError, ReplyStatus, Request,
-            encode_bus_id,
-        },
-    },
+use usbwright_protocol::usbip::operation::{
+    DEVICE_SIZE, ExportedDevice, HEADER_SIZE, OperationError, ReplyStatus, Request, encode_bus_id,
 };
+
+use super::{Remote, socket::widen};
 
 /// How long a server may take to be reached, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remote {
-    /// At a TCP port.
-    Tcp {
-        /// The host's name or address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// At a UNIX stream socket.
-    Unix(PathBuf),
-}
-
-/// A text that names no server.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` names no server: use HOST or HOST:PORT (pc.example, 10.0.0.7:3240, [::1]:3240), or unix:/PATH"
-)]
-pub struct RemoteAddressError(String);
 
 /// Why a server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -106,54 +76,7 @@ pub enum RemoteError {
     },
 }
 
-impl FromStr for Remote {
-    type Err = RemoteAddressError;
-
-    fn from_str(text: &str) -> Result<Self, RemoteAddressError> {
-        let wrong = || RemoteAddressError(text.to_owned());
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path {
-                "" => Err(wrong()),
-                path => Ok(Self::Unix(path.into())),
-            };
-        }
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self::tcp(&address.ip().to_string(), address.port()));
-        }
-        let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-        if let Ok(ip) = bare.unwrap_or(text).parse::<IpAddr>() {
-            return Ok(Self::tcp(&ip.to_string(), usbip::PORT));
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
-            None => (text, usbip::PORT),
-        };
-        let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
-        if host.is_empty() || !host.chars().all(plain) {
-            return Err(wrong());
-        }
-        Ok(Self::tcp(host, port))
-    }
-}
-
-impl fmt::Display for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 impl Remote {
-    fn tcp(host: &str, port: u16) -> Self {
-        Self::Tcp {
-            host: host.to_owned(),
-            port,
-        }
-    }
-
     /// The devices that the server exports.
     ///
     /// # Errors
@@ -297,8 +220,9 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 mod tests {
     use std::{os::unix::net::UnixListener, thread};
 
+    use usbwright_protocol::{Class, DeviceSummary, Speed};
+
     use super::*;
-    use crate::protocol::{Class, DeviceSummary, Speed};
 
     /// What `ask` says of a server that answers its first request so and hangs up.
     fn told<T>(answer: Vec<u8>, ask: impl FnOnce(&Remote) -> Result<T, RemoteError>) -> String {
@@ -363,24 +287,5 @@ mod tests {
             told(answer, |it| it.import("1-2")),
             "the server at SERVER gave 1-1 where 1-2 was asked for"
         );
-    }
-
-    #[test]
-    fn a_server_is_named_by_host_and_port_or_path() {
-        for (text, shown) in [
-            ("localhost", "localhost:3240"),
-            ("pc.example:9", "pc.example:9"),
-            ("127.0.0.1", "127.0.0.1:3240"),
-            ("127.0.0.1:9", "127.0.0.1:9"),
-            ("::1", "[::1]:3240"),
-            ("[::1]", "[::1]:3240"),
-            ("[::1]:9", "[::1]:9"),
-            ("unix:/run/a b", "unix:/run/a b"),
-        ] {
-            assert_eq!(text.parse::<Remote>().unwrap().to_string(), shown);
-        }
-        for text in ["", ":9", "unix:", "pc:port", "pc:99999", "a b", "tcp://pc"] {
-            assert!(text.parse::<Remote>().is_err(), "{text}");
-        }
     }
 }

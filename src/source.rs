@@ -1,0 +1,229 @@
+//! What a SPEC of the command line stands for: a model, or a device that is somewhere else.
+
+use std::{fmt, str::FromStr, time::Instant};
+
+use crate::{
+    emulator::BusId,
+    models::{BuildError, ParameterError, Parameters, Spec, SpecError, words},
+    protocol::Port,
+    remote::{Remote, RemoteDevice, RemotePort, RemotePortError},
+};
+
+/// The word that begins the SPEC of another server's device.
+const REMOTE: &str = "remote";
+
+/// A kind of device that is somewhere else, for whoever lists what a SPEC may name.
+#[derive(Debug)]
+pub struct Elsewhere {
+    /// The word that begins its SPEC.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Its parameters: the key, what it takes, and what it says.
+    pub parameters: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Every kind of device that is somewhere else.
+pub static ELSEWHERE: &[Elsewhere] = &[Elsewhere {
+    name: REMOTE,
+    summary: "a device that another USB/IP server exports",
+    parameters: &[
+        (
+            "host",
+            "HOST[:PORT]",
+            "where that server is (port 3240 if none is given)",
+        ),
+        (
+            "unix",
+            "PATH",
+            "the UNIX socket at which it listens, instead of host",
+        ),
+        ("busid", "ID", "the device's bus id at that server"),
+    ],
+}];
+
+/// Where a device comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A model makes it: `MODEL[,key[=value]]…`.
+    Model(Spec),
+    /// Another USB/IP server exports it: `remote,host=HOST[:PORT],busid=ID` or `remote,unix=/PATH,busid=ID`.
+    Remote(RemoteDevice),
+}
+
+/// A text that is no SPEC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// It names no model.
+    #[error("{0}; another server's device is remote,host=HOST,busid=ID")]
+    Model(SpecError),
+    /// The parameters of its model are wrong.
+    #[error(transparent)]
+    Parameter(SpecError),
+    /// It does not say which server's device is meant.
+    #[error("{REMOTE}: {0}")]
+    Remote(#[from] RemoteSourceError),
+}
+
+/// A text that names no device of another server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteSourceError {
+    /// A parameter that can't be used.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// No server.
+    #[error("which server is not said: use host=HOST, host=HOST:PORT or unix=/PATH, one of them")]
+    NoServer,
+    /// No device.
+    #[error("which device is not said: use busid=ID, as `usbwright list HOST` tells it")]
+    NoBusId,
+}
+
+/// A device that can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A model can't make it.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// Its server does not give it.
+    #[error(transparent)]
+    Remote(#[from] RemotePortError),
+}
+
+impl Source {
+    /// The bus id asked for.
+    pub fn bus_id(&self) -> Option<&BusId> {
+        match self {
+            Self::Model(spec) => spec.bus_id(),
+            Self::Remote(_) => None,
+        }
+    }
+
+    /// Makes or takes the device; a model's (micro)frames count from `now`. For a device of another server it blocks, for up to
+    /// 20 s.
+    ///
+    /// # Errors
+    /// Where a model can't be made so, and where the server can't be reached or does not give the device.
+    pub fn open(&self, now: Instant) -> Result<Box<dyn Port>, OpenError> {
+        Ok(match self {
+            Self::Model(spec) => Box::new(spec.build(now)?),
+            Self::Remote(device) => Box::new(RemotePort::open(device)?),
+        })
+    }
+}
+
+impl FromStr for Source {
+    type Err = SourceError;
+
+    fn from_str(text: &str) -> Result<Self, SourceError> {
+        match text.split_once(',').unwrap_or((text, "")) {
+            (REMOTE, parameters) => Ok(Self::Remote(remote(parameters)?)),
+            _ => match text.parse() {
+                Ok(spec) => Ok(Self::Model(spec)),
+                Err(error @ SpecError::Model { .. }) => Err(SourceError::Model(error)),
+                Err(error) => Err(SourceError::Parameter(error)),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Model(spec) => spec.fmt(f),
+            Self::Remote(device) => {
+                let server = match &device.remote {
+                    Remote::Unix(path) => format!("unix={}", path.display()),
+                    tcp => format!("host={tcp}"),
+                };
+                let server = server.replace(',', ",,");
+                write!(f, "{REMOTE},{server},busid={}", device.bus_id)
+            }
+        }
+    }
+}
+
+/// The device that `host=…,busid=…` or `unix=…,busid=…` names.
+fn remote(text: &str) -> Result<RemoteDevice, RemoteSourceError> {
+    let mut parameters = Parameters::default();
+    for word in words(text).iter().filter(|word| !word.is_empty()) {
+        let (key, value) = match word.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (word.as_str(), None),
+        };
+        if !["host", "unix", "busid"].contains(&key) {
+            return Err(RemoteSourceError::Parameter(ParameterError::Unknown {
+                key: key.to_owned(),
+                known: "it takes host or unix, and busid".to_owned(),
+            }));
+        }
+        parameters.add(key, value)?;
+    }
+    let unix = parameters.text("unix")?.filter(|path| !path.is_empty());
+    let remote = match (parameters.parsed::<Remote>("host")?, unix) {
+        (Some(remote), None) => remote,
+        (None, Some(path)) => Remote::Unix(path.into()),
+        _ => return Err(RemoteSourceError::NoServer),
+    };
+    let bus_id = parameters.parsed::<BusId>("busid")?;
+    let bus_id = bus_id.ok_or(RemoteSourceError::NoBusId)?;
+    Ok(RemoteDevice {
+        remote,
+        bus_id: bus_id.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_names_a_model_or_another_servers_device() {
+        for (text, shown) in [
+            (
+                "gadget-zero,speed=super,busid=1-7",
+                "gadget-zero,speed=super,busid=1-7",
+            ),
+            ("remote,host=pc,busid=1-1", "remote,host=pc:3240,busid=1-1"),
+            (
+                "remote,busid=1-1,host=[::1]:7",
+                "remote,host=[::1]:7,busid=1-1",
+            ),
+            (
+                "remote,unix=/run/a,,b,busid=2-1",
+                "remote,unix=/run/a,,b,busid=2-1",
+            ),
+        ] {
+            let source: Source = text.parse().unwrap();
+            assert_eq!(source.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_spec_is_explained() {
+        for (text, told) in [
+            ("disk", "there is no model `disk`: choose one of"),
+            (
+                "disk",
+                "another server's device is remote,host=HOST,busid=ID",
+            ),
+            ("remote", "remote: which server is not said: use host=HOST"),
+            (
+                "remote,host=pc",
+                "remote: which device is not said: use busid=ID",
+            ),
+            ("remote,host=pc,unix=/a,busid=1-1", "one of them"),
+            ("remote,unix=,busid=1-1", "which server is not said"),
+            ("remote,host=a b,busid=1-1", "`a b` names no server"),
+            ("remote,host=pc,busid=a b", "`a b` is no bus id"),
+            (
+                "remote,port=7",
+                "there is no parameter `port`: it takes host or unix, and busid",
+            ),
+            ("remote,host", "parameter `host` needs a value"),
+        ] {
+            let error = text.parse::<Source>().unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+        }
+    }
+}

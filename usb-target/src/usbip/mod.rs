@@ -1,0 +1,24 @@
+//! A device behind a USB/IP server: where it is, importing it, and its port.
+
+mod describe;
+mod exchange;
+mod intake;
+mod operations;
+mod outbox;
+mod outstanding;
+mod port;
+mod pump;
+mod receive;
+mod remote;
+mod replies;
+mod session;
+mod settings;
+mod socket;
+mod wire;
+
+pub use exchange::Exchange;
+pub use operations::RemoteError;
+pub use port::{RemotePort, RemotePortError};
+pub use remote::{Remote, RemoteAddressError, RemoteDevice, RemoteDeviceError};
+pub use replies::PeerError;
+pub use wire::Ended;

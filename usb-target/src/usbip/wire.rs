@@ -1,0 +1,347 @@
+//! The socket of a remote device, shared by the port that writes and whoever waits for what comes.
+//!
+//! Who waits takes the receive buffer, and nobody else reads as long. A wait is first a bare `recv`, whose own timeout is a
+//! slice of time that is set once: a transfer that is answered within it costs that one system call. A longer wait goes on with
+//! `ppoll`, which an event ends at once; so an interruption takes a slice at the most.
+
+use std::{
+    io::{self, IoSlice},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    io::Errno,
+    net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown, sockopt},
+};
+use usbwright_protocol::Outside;
+
+use super::{PeerError, intake::Intake, outbox::Outbox, receive::Wait, session::Session};
+
+/// The time that a bare read waits, and by which an interruption may be late.
+const SLICE: Duration = Duration::from_millis(10);
+/// Slices in one gathered write.
+const SLICES: usize = 128;
+/// Reads in one poll; what comes faster is left to the next one.
+const READS: u32 = 64;
+/// Waits after a write that the socket did not take whole, in which the next such write ends them at once.
+const CAREFUL: u32 = 64;
+
+/// Why a remote device is gone.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+    /// The server broke the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Protocol(#[from] PeerError),
+}
+
+impl From<Errno> for Ended {
+    fn from(errno: Errno) -> Self {
+        Self::Broken(errno.into())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    socket: OwnedFd,
+    /// Ends waits.
+    event: OwnedFd,
+    /// Whether a wait is to end, or the next one not to begin.
+    interrupted: AtomicBool,
+    /// Whether there is output that the socket does not take at present.
+    stuck: AtomicBool,
+    /// Waits that begin with `ppoll`, as there may be such output again soon.
+    careful: AtomicU32,
+    /// Whether the port is gone.
+    closed: AtomicBool,
+    input: Mutex<Input>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Input {
+    /// `None` while somebody reads into it.
+    intake: Option<Intake>,
+    /// Whether something has come that no poll has looked at.
+    fresh: bool,
+    /// How the stream ended, until a poll has told.
+    end: Option<Ended>,
+    /// Threads that wait for this to change.
+    sleepers: u32,
+    /// Polls so far.
+    polls: u64,
+}
+
+impl Wire {
+    /// Takes a socket over, whatever modes it was in.
+    pub(super) fn new(socket: OwnedFd) -> io::Result<Arc<Self>> {
+        rustix::io::ioctl_fionbio(&socket, false)?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(SLICE))?;
+        Ok(Arc::new(Self {
+            socket,
+            event: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
+            interrupted: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            careful: AtomicU32::new(0),
+            closed: AtomicBool::new(false),
+            input: Mutex::new(Input {
+                intake: Some(Intake::new()),
+                fresh: false,
+                end: None,
+                sleepers: 0,
+                polls: 0,
+            }),
+            changed: Condvar::new(),
+        }))
+    }
+
+    fn input(&self) -> MutexGuard<'_, Input> {
+        self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is output that waits for the socket to take it.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Whether the port is gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Writes what waits, as far as the socket takes it, and tells whether anything was written.
+    pub(super) fn write(&self, out: &mut Outbox) -> Result<bool, Ended> {
+        let mut wrote = false;
+        while !out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = out.gather(&mut slices);
+            let mut ancillary = SendAncillaryBuffer::default();
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            match sendmsg(&self.socket, &slices[..count], &mut ancillary, flags) {
+                Ok(written) => {
+                    out.advance(written);
+                    wrote = true;
+                }
+                Err(Errno::AGAIN) => {
+                    self.stick();
+                    return Ok(wrote);
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        self.stuck.store(false, Ordering::Relaxed);
+        Ok(wrote)
+    }
+
+    /// The socket takes no more: whoever waits is to wait for that, too.
+    fn stick(&self) {
+        self.careful.store(CAREFUL, Ordering::Relaxed);
+        if !self.stuck.swap(true, Ordering::SeqCst) && self.input().intake.is_none() {
+            self.interrupt();
+        }
+    }
+
+    /// Hands what has come to the session. Where nobody has waited for it, it looks for more if `look` says so.
+    pub(super) fn take(&self, session: &mut Session, look: bool) -> Result<(), Ended> {
+        let mut input = self.input();
+        input.polls += 1;
+        if input.sleepers > 0 {
+            self.changed.notify_all();
+        }
+        let input = &mut *input;
+        let fresh = std::mem::take(&mut input.fresh);
+        let Some(intake) = &mut input.intake else {
+            return Ok(());
+        };
+        if fresh {
+            Self::parse(intake, session)?;
+        }
+        if let Some(end) = input.end.take() {
+            return Err(end);
+        }
+        if fresh && Self::is_enough(intake, session) || !fresh && !look {
+            return Ok(());
+        }
+        for _ in 0..READS {
+            match intake.read(self.socket.as_fd(), Wait::Never) {
+                Ok(0) => return Err(Ended::Closed),
+                Ok(_) => Self::parse(intake, session)?,
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            }
+            if Self::is_enough(intake, session) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is no point in reading on: nothing is left, or nothing is to come, or what came has to be handed out
+    /// first so that its buffer can be used again.
+    fn is_enough(intake: &Intake, session: &Session) -> bool {
+        intake.drained
+            || session.outstanding.is_empty()
+            || intake.is_spent() && !session.completions.is_empty()
+    }
+
+    fn parse(intake: &mut Intake, session: &mut Session) -> Result<(), PeerError> {
+        intake.need = session.receive(&mut intake.bytes)?;
+        intake.usual = session.usual;
+        Ok(())
+    }
+
+    /// How many polls there have been.
+    pub(super) fn polls(&self) -> u64 {
+        self.input().polls
+    }
+
+    /// Waits until there has been another poll since there were so many, or the port is gone.
+    pub(super) fn wait_polled(&self, polls: u64) {
+        let mut input = self.input();
+        input.sleepers += 1;
+        while input.polls == polls && !self.is_closed() {
+            input = self
+                .changed
+                .wait(input)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        input.sleepers -= 1;
+    }
+
+    /// Ends the connection and every wait.
+    pub(super) fn hang_up(&self) {
+        // It fails only where the other end has hung up already.
+        let _ = shutdown(&self.socket, Shutdown::Both);
+        self.stuck.store(false, Ordering::Relaxed);
+        self.interrupt();
+    }
+
+    /// The port is gone.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.hang_up();
+    }
+
+    /// The buffer, for this thread to read into; or `None` where there is something to poll for, at once or after a while.
+    fn take_turn(&self, timeout: Option<Duration>) -> Option<Intake> {
+        let mut input = self.input();
+        if input.fresh || input.end.is_some() {
+            return None;
+        }
+        if let Some(intake) = input.intake.take() {
+            return Some(intake);
+        }
+        // What the other thread finds may be for this one, which has to look anyway.
+        input.sleepers += 1;
+        let mut input = match timeout {
+            Some(timeout) => {
+                let waited = self.changed.wait_timeout(input, timeout);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                let waited = self.changed.wait(input);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+        };
+        input.sleepers -= 1;
+        None
+    }
+
+    /// Reads, waiting for something to come for `timeout` at the most.
+    fn read(&self, intake: &mut Intake, timeout: Option<Duration>) -> Result<usize, Errno> {
+        let careful = self.careful.load(Ordering::Relaxed);
+        let mut timeout = timeout;
+        if careful > 0 {
+            self.careful.store(careful - 1, Ordering::Relaxed);
+        } else if timeout.is_none_or(|timeout| timeout >= SLICE) {
+            match intake.read(self.socket.as_fd(), Wait::ForSome) {
+                Err(Errno::AGAIN) => timeout = timeout.map(|timeout| timeout - SLICE),
+                read => return read,
+            }
+        }
+        if self.is_interrupted() || !self.wait_ready(timeout)? {
+            return Err(Errno::AGAIN);
+        }
+        intake.read(self.socket.as_fd(), Wait::Never)
+    }
+
+    /// Waits until something has come or, where output waits for it, the socket takes more; tells whether something has come.
+    fn wait_ready(&self, timeout: Option<Duration>) -> Result<bool, Errno> {
+        let mut wanted = PollFlags::IN;
+        wanted.set(PollFlags::OUT, self.stuck.load(Ordering::SeqCst));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut events = [
+            PollFd::new(&self.socket, wanted),
+            PollFd::new(&self.event, PollFlags::IN),
+        ];
+        poll(&mut events, timeout.as_ref())?;
+        let [socket, event] = events.map(|it| it.revents());
+        if !event.is_empty() {
+            // There is none where two waits have ended by one event.
+            let _ = rustix::io::read(&self.event, &mut [0; 8]);
+            self.interrupted.store(false, Ordering::Release);
+        }
+        Ok(!(socket - PollFlags::OUT).is_empty())
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed) && self.interrupted.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Outside for Wire {
+    fn wait(&self, timeout: Option<Duration>) {
+        if self.is_interrupted() {
+            return;
+        }
+        if self.stuck.load(Ordering::SeqCst) {
+            // What fails here fails again when it is written.
+            let _ = self.wait_ready(timeout);
+            return;
+        }
+        let Some(mut intake) = self.take_turn(timeout) else {
+            return;
+        };
+        let read = self.read(&mut intake, timeout);
+        let mut input = self.input();
+        input.intake = Some(intake);
+        match read {
+            Ok(0) => input.end = Some(Ended::Closed),
+            Ok(_) => input.fresh = true,
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => input.end = Some(errno.into()),
+        }
+        if input.sleepers > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        // It fails only where the counter is full, and then the wait ends all the same.
+        let _ = rustix::io::write(&self.event, &1u64.to_ne_bytes());
+        let input = self.input();
+        if input.sleepers > 0 {
+            self.changed.notify_all();
+        }
+    }
+}
