@@ -7,10 +7,13 @@ use crate::{
     models::{BuildError, ParameterError, Parameters, Spec, SpecError, words},
     protocol::Port,
     remote::{Remote, RemoteDevice, RemotePort, RemotePortError},
+    target::libusb::{LibusbError, LibusbPort, Selector, SelectorError},
 };
 
 /// The word that begins the SPEC of another server's device.
 const REMOTE: &str = "remote";
+/// The word that begins the SPEC of a real device.
+const LIBUSB: &str = "libusb";
 
 /// A kind of device that is somewhere else, for whoever lists what a SPEC may name.
 #[derive(Debug)]
@@ -24,7 +27,9 @@ pub struct Elsewhere {
 }
 
 /// Every kind of device that is somewhere else.
-pub static ELSEWHERE: &[Elsewhere] = &[Elsewhere {
+pub static ELSEWHERE: &[Elsewhere] = &[SERVED, REAL];
+
+const SERVED: Elsewhere = Elsewhere {
     name: REMOTE,
     summary: "a device that another USB/IP server exports",
     parameters: &[
@@ -40,7 +45,27 @@ pub static ELSEWHERE: &[Elsewhere] = &[Elsewhere {
         ),
         ("busid", "ID", "the device's bus id at that server"),
     ],
-}];
+};
+
+const REAL: Elsewhere = Elsewhere {
+    name: LIBUSB,
+    summary: "a real device of this machine; what is said of it has to fit one alone",
+    parameters: &[
+        (
+            "id",
+            "VVVV:PPPP",
+            "its vendor's and its own number, in hexadecimal",
+        ),
+        ("serial", "TEXT", "its serial number"),
+        ("bus", "N", "its bus"),
+        ("address", "N", "its address there"),
+        (
+            "path",
+            "BUS-PORT[.PORT]…",
+            "its bus and the ports on the way to it",
+        ),
+    ],
+};
 
 /// Where a device comes from.
 #[derive(Clone, Debug)]
@@ -49,13 +74,17 @@ pub enum Source {
     Model(Spec),
     /// Another USB/IP server exports it: `remote,host=HOST[:PORT],busid=ID` or `remote,unix=/PATH,busid=ID`.
     Remote(RemoteDevice),
+    /// It is a real one of this machine: `libusb,key=value,…`.
+    Libusb(Selector),
 }
 
 /// A text that is no SPEC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// It names no model.
-    #[error("{0}; another server's device is remote,host=HOST,busid=ID")]
+    #[error(
+        "{0}; another server's device is remote,host=HOST,busid=ID, a real one libusb,id=VVVV:PPPP"
+    )]
     Model(SpecError),
     /// The parameters of its model are wrong.
     #[error(transparent)]
@@ -63,6 +92,9 @@ pub enum SourceError {
     /// It does not say which server's device is meant.
     #[error("{REMOTE}: {0}")]
     Remote(#[from] RemoteSourceError),
+    /// It does not say which real device is meant.
+    #[error("{LIBUSB}: {0}")]
+    Libusb(#[from] SelectorError),
 }
 
 /// A text that names no device of another server.
@@ -88,6 +120,9 @@ pub enum OpenError {
     /// Its server does not give it.
     #[error(transparent)]
     Remote(#[from] RemotePortError),
+    /// A real device can't be taken.
+    #[error(transparent)]
+    Libusb(#[from] LibusbError),
 }
 
 impl Source {
@@ -95,7 +130,7 @@ impl Source {
     pub fn bus_id(&self) -> Option<&BusId> {
         match self {
             Self::Model(spec) => spec.bus_id(),
-            Self::Remote(_) => None,
+            Self::Remote(_) | Self::Libusb(_) => None,
         }
     }
 
@@ -103,11 +138,13 @@ impl Source {
     /// 20 s.
     ///
     /// # Errors
-    /// Where a model can't be made so, and where the server can't be reached or does not give the device.
+    /// Where a model can't be made so, and where the server can't be reached or does not give the device; where a real
+    /// device is not there, is not the only one, or may not be used.
     pub fn open(&self, now: Instant) -> Result<Box<dyn Port>, OpenError> {
         Ok(match self {
             Self::Model(spec) => Box::new(spec.build(now)?),
             Self::Remote(device) => Box::new(RemotePort::open(device)?),
+            Self::Libusb(selector) => Box::new(LibusbPort::open(selector)?),
         })
     }
 }
@@ -118,6 +155,7 @@ impl FromStr for Source {
     fn from_str(text: &str) -> Result<Self, SourceError> {
         match text.split_once(',').unwrap_or((text, "")) {
             (REMOTE, parameters) => Ok(Self::Remote(remote(parameters)?)),
+            (LIBUSB, selector) => Ok(Self::Libusb(selector.parse()?)),
             _ => match text.parse() {
                 Ok(spec) => Ok(Self::Model(spec)),
                 Err(error @ SpecError::Model { .. }) => Err(SourceError::Model(error)),
@@ -131,6 +169,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(spec) => spec.fmt(f),
+            Self::Libusb(selector) => write!(f, "{LIBUSB},{selector}"),
             Self::Remote(device) => {
                 let server = match &device.remote {
                     Remote::Unix(path) => format!("unix={}", path.display()),
@@ -178,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spec_names_a_model_or_another_servers_device() {
+    fn a_spec_names_a_model_another_servers_device_or_a_real_one() {
         for (text, shown) in [
             (
                 "gadget-zero,speed=super,busid=1-7",
@@ -192,6 +231,10 @@ mod tests {
             (
                 "remote,unix=/run/a,,b,busid=2-1",
                 "remote,unix=/run/a,,b,busid=2-1",
+            ),
+            (
+                "libusb,serial=1,,2,id=525:a4a0",
+                "libusb,id=0525:a4a0,serial=1,,2",
             ),
         ] {
             let source: Source = text.parse().unwrap();
@@ -221,6 +264,8 @@ mod tests {
                 "there is no parameter `port`: it takes host or unix, and busid",
             ),
             ("remote,host", "parameter `host` needs a value"),
+            ("libusb", "libusb: which device is not said: use id="),
+            ("libusb,vid=1", "libusb: `vid` is no key"),
         ] {
             let error = text.parse::<Source>().unwrap_err().to_string();
             assert!(error.contains(told), "{text}: {error}");

@@ -128,7 +128,7 @@ fn a_server_ends_well_on_either_signal() {
 
 #[test]
 fn what_is_wrong_with_the_command_line_is_told_with_what_would_do() {
-    let wrong: [&[&str]; 12] = [
+    let wrong: [&[&str]; 14] = [
         &["serve", "disk"],
         &["serve", "gadget-zero,speed=warp"],
         &["serve", "gadget-zero", "--listen", "here"],
@@ -139,6 +139,8 @@ fn what_is_wrong_with_the_command_line_is_told_with_what_would_do() {
         &["attach", "-r", "pc", "-b", "a b"],
         &["attach", "gadget-zero", "-r", "pc", "-b", "1-1"],
         &["list", "unix:"],
+        &["show"],
+        &["tree", "gadget-zero", "disk"],
         &["detach"],
         &["usbtest", "--case", "30", "--device", "3-x"],
     ];
@@ -150,6 +152,26 @@ fn what_is_wrong_with_the_command_line_is_told_with_what_would_do() {
         )
     });
     insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_model_is_shown_in_words_as_a_tree_and_as_json() {
+    let text = printed(&["show", "gadget-zero,speed=super"]);
+    assert!(text.starts_with("0525:a4a0, \"Gadget Zero\""), "{text}");
+    assert!(text.contains("\nConfiguration Descriptor (in force)\n"));
+    assert!(text.contains("\n  SuperSpeed USB Device Capability\n"));
+    let tree = printed(&["tree", "gadget-zero", "gadget-zero,speed=full"]);
+    assert_eq!(tree.matches("─ * configuration 3 ").count(), 2, "{tree}");
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&printed(arguments)).unwrap()
+    };
+    let shown = json(&["show", "--json", "gadget-zero"]);
+    assert_eq!(shown["device"]["product"]["text"], "Gadget Zero");
+    assert_eq!(shown["configuration"], 3);
+    assert_eq!(
+        json(&["tree", "gadget-zero", "--json"]),
+        serde_json::json!([shown])
+    );
 }
 
 #[test]

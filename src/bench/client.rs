@@ -18,9 +18,12 @@ use super::{
     cell::Cell,
     sample::{Quantiles, Sample},
 };
-use crate::protocol::{
-    Direction,
-    usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, ReplyError, Submit},
+use crate::{
+    protocol::{
+        Direction,
+        usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, ReplyError, Submit},
+    },
+    target::TransferFailed,
 };
 
 /// Bytes read at a time.
@@ -52,6 +55,9 @@ pub enum ClientError {
     /// What the floor was asked can't be understood.
     #[error("the floor's client can't be understood: {0}")]
     Asked(#[from] CommandError),
+    /// A transfer through a pipe failed.
+    #[error("a transfer failed: {0}")]
+    Pipe(TransferFailed),
     /// The server answered what was not asked.
     #[error("the server answered transfer {0}, which was not in flight")]
     Unasked(u32),
@@ -310,10 +316,10 @@ pub(super) fn send(socket: &impl AsFd, slices: &mut [IoSlice<'_>]) -> Result<(),
 }
 
 /// What a run keeps account of.
-struct Run {
+pub(super) struct Run {
     started: Instant,
-    now: Instant,
-    until: Instant,
+    pub(super) now: Instant,
+    pub(super) until: Instant,
     paused: Duration,
     transfers: u64,
     bytes: u64,
@@ -323,7 +329,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(duration: Duration, period: Option<Duration>) -> Self {
+    pub(super) fn new(duration: Duration, period: Option<Duration>) -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -339,7 +345,7 @@ impl Run {
         }
     }
 
-    fn ended(&mut self, submitted: Instant, bytes: u32) {
+    pub(super) fn ended(&mut self, submitted: Instant, bytes: u32) {
         let last = self.last.replace(self.now);
         let observed = match self.period {
             None => Some(self.now.saturating_duration_since(submitted)),
@@ -353,14 +359,14 @@ impl Run {
         self.bytes += u64::from(bytes);
     }
 
-    fn pause(&mut self, pause: Duration) {
+    pub(super) fn pause(&mut self, pause: Duration) {
         let before = self.now;
         thread::sleep(pause);
         self.now = Instant::now();
         self.paused += self.now - before;
     }
 
-    fn finish(self, client_cpu: Duration) -> Sample {
+    pub(super) fn finish(self, client_cpu: Duration) -> Sample {
         Sample {
             transfers: self.transfers,
             bytes: self.bytes,
@@ -449,7 +455,7 @@ impl Parser {
     }
 }
 
-fn thread_cpu() -> Duration {
+pub(super) fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

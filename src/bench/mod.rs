@@ -11,6 +11,7 @@ pub mod floor;
 pub mod kernel;
 mod pacing;
 mod pairs;
+mod pipes;
 mod report;
 mod results;
 mod sample;
@@ -21,6 +22,7 @@ pub use client::{Client, ClientError};
 pub use crowd::{Crowd, CrowdComparison, CrowdFigures, CrowdRow, CrowdSample};
 pub use pacing::Pacing;
 pub use pairs::{Comparison, compare};
+pub use pipes::PipeClient;
 pub use report::{page, write as write_report};
 pub use results::{
     Figures, InterruptRow, KernelFigures, KernelResults, KernelRow, Machine, Method, Results, Row,

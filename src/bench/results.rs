@@ -100,6 +100,8 @@ pub enum Section {
     Asleep,
     /// What it costs that the device makes and checks a pattern.
     Checking,
+    /// Through the pipes of `usb-target`, against a client that does the least.
+    Pipes,
 }
 
 /// One cell's figures: medians over its runs.

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::{
     cell::Cell,
     client::{Client, ClientError, Endpoints},
+    pipes::PipeClient,
     sample::Sample,
 };
 use crate::{
@@ -26,7 +27,8 @@ use crate::{
         request,
         usbip::operation::{ExportedDevice, ReplyStatus},
     },
-    remote::{Remote, RemoteDevice, RemoteError},
+    remote::{Remote, RemoteDevice, RemoteError, RemotePortError},
+    target::{ClaimError, OpenError, PipeError},
 };
 
 /// How much of a run goes before it and is not counted.
@@ -46,6 +48,18 @@ pub enum ServerError {
     /// Its configuration can't be understood.
     #[error("the device's configuration can't be understood: {0}")]
     Parse(#[from] ParseError),
+    /// It can't be opened as a program opens one.
+    #[error("the device can't be had: {0}")]
+    Port(#[from] RemotePortError),
+    /// It can't be opened as a program opens one.
+    #[error("the device can't be opened: {0}")]
+    Open(#[from] OpenError),
+    /// Somebody has its interface.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// It lacks a pipe.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
     /// It has no source and sink.
     #[error(
         "the device's first configuration has no pair of bulk endpoints, IN and OUT: it has to be a Gadget Zero"
@@ -117,8 +131,24 @@ fn import(device: &RemoteDevice) -> Result<(OwnedFd, ExportedDevice), RemoteErro
 /// A server's device under measurement, and the server's process where it is known.
 #[derive(Debug)]
 pub struct Subject {
-    client: Client,
+    client: Driver,
     process: Option<u32>,
+}
+
+/// Who drives a device.
+#[derive(Debug)]
+enum Driver {
+    Bare(Box<Client>),
+    Pipes(Box<PipeClient>),
+}
+
+impl Driver {
+    fn run(&mut self, cell: &Cell, duration: Duration) -> Result<Sample, ClientError> {
+        match self {
+            Self::Bare(client) => client.run(cell, duration),
+            Self::Pipes(pipes) => pipes.run(cell, duration).map_err(ClientError::Pipe),
+        }
+    }
 }
 
 impl Subject {
@@ -128,7 +158,18 @@ impl Subject {
     /// Where the device can't be had, or is no Gadget Zero.
     pub fn open(device: &RemoteDevice, process: Option<u32>) -> Result<Self, ServerError> {
         Ok(Self {
-            client: open(device)?,
+            client: Driver::Bare(Box::new(open(device)?)),
+            process,
+        })
+    }
+
+    /// Opens a device, to be driven through the pipes of `usb-target`.
+    ///
+    /// # Errors
+    /// Where the device can't be had, or is no Gadget Zero.
+    pub fn open_pipes(device: &RemoteDevice, process: Option<u32>) -> Result<Self, ServerError> {
+        Ok(Self {
+            client: Driver::Pipes(Box::new(PipeClient::open(device)?)),
             process,
         })
     }

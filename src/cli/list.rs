@@ -73,7 +73,8 @@ fn write_text(out: &mut impl Write, host: &str, devices: &[ExportedDevice]) -> s
     Ok(())
 }
 
-fn as_json(device: &ExportedDevice) -> serde_json::Value {
+/// What a server tells of a device that it exports.
+pub(super) fn as_json(device: &ExportedDevice) -> serde_json::Value {
     let summary = &device.summary;
     let interfaces: Vec<_> = summary.interfaces.iter().map(class_json).collect();
     json!({
@@ -92,6 +93,7 @@ fn as_json(device: &ExportedDevice) -> serde_json::Value {
     })
 }
 
-fn class_json(class: &Class) -> serde_json::Value {
+/// A class, its subclass and its protocol, as numbers.
+pub(super) fn class_json(class: &Class) -> serde_json::Value {
     json!([class.class, class.subclass, class.protocol])
 }

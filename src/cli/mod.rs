@@ -12,8 +12,11 @@ mod lab;
 mod list;
 mod logging;
 mod memory;
+mod open;
 mod port;
 mod serve;
+mod show;
+mod tree;
 mod usb_ids;
 mod usbtest;
 
@@ -54,6 +57,8 @@ enum Command {
     Serve(serve::Arguments),
     Attach(attach::Arguments),
     List(list::Arguments),
+    Show(show::Arguments),
+    Tree(tree::Arguments),
     Port(port::Arguments),
     Detach(detach::Arguments),
     Usbtest(usbtest::Arguments),
@@ -74,6 +79,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Attach(arguments) => attach::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
+        Command::Show(arguments) => show::run(&arguments),
+        Command::Tree(arguments) => tree::run(&arguments),
         Command::Port(arguments) => port::run(&arguments),
         Command::Detach(arguments) => detach::run(&arguments),
         Command::Usbtest(arguments) => usbtest::run(&arguments),

@@ -1,83 +1,124 @@
 //! The names of vendors, products and classes, from the system's `usb.ids`.
 
-use std::fs;
+use std::{collections::HashMap, fs};
 
 use usbwright::protocol::Class;
 
 /// Where distributions have it.
 const FILES: [&str; 2] = ["/usr/share/misc/usb.ids", "/usr/share/hwdata/usb.ids"];
 
-/// The text of a `usb.ids` file (<http://www.linux-usb.org/usb-ids.html>); names nothing where there is none.
+/// The names of a `usb.ids` file (<http://www.linux-usb.org/usb-ids.html>), each by the keys that lead to it, such as
+/// `0525/a4a0` or `C 03/01`; names nothing where there is none.
 #[derive(Debug, Default)]
-pub(super) struct UsbIds(String);
+pub(super) struct UsbIds(HashMap<String, String>);
 
 impl UsbIds {
     /// The system's.
     pub(super) fn load() -> Self {
         let bytes = FILES.iter().find_map(|file| fs::read(file).ok());
-        Self(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+        Self::parse(&String::from_utf8_lossy(&bytes.unwrap_or_default()))
+    }
+
+    /// Those of a file of that text; lines that are no entries are passed over.
+    pub(super) fn parse(text: &str) -> Self {
+        let mut names = HashMap::new();
+        let mut keys = Vec::new();
+        for line in text.lines() {
+            let entry = line.trim_start_matches('\t');
+            let depth = line.len() - entry.len();
+            let Some((key, name)) = entry.split_once("  ") else {
+                continue;
+            };
+            if entry.starts_with('#') || depth > keys.len() {
+                continue;
+            }
+            keys.truncate(depth);
+            keys.push(key);
+            names
+                .entry(keys.join("/"))
+                .or_insert_with(|| name.to_owned());
+        }
+        Self(names)
+    }
+
+    /// A vendor's name.
+    pub(super) fn vendor(&self, vendor_id: u16) -> Option<&str> {
+        self.name(&format!("{vendor_id:04x}"))
+    }
+
+    /// A product's name.
+    pub(super) fn product_name(&self, vendor_id: u16, product_id: u16) -> Option<&str> {
+        self.name(&format!("{vendor_id:04x}/{product_id:04x}"))
+    }
+
+    /// The names of a class, its subclass and its protocol.
+    pub(super) fn class_names(&self, class: Class) -> [Option<&str>; 3] {
+        let Class {
+            class,
+            subclass,
+            protocol,
+        } = class;
+        [
+            self.name(&format!("C {class:02x}")),
+            self.name(&format!("C {class:02x}/{subclass:02x}")),
+            self.name(&format!("C {class:02x}/{subclass:02x}/{protocol:02x}")),
+        ]
+    }
+
+    /// A language's name, and that of its dialect.
+    pub(super) fn language(&self, language: u16) -> [Option<&str>; 2] {
+        let (own, dialect) = (language & 0x03ff, language >> 10);
+        [
+            self.name(&format!("L {own:04x}")),
+            self.name(&format!("L {own:04x}/{dialect:02x}")),
+        ]
     }
 
     /// `Vendor : Product (0525:a4a0)`, as the `usbip` tool says it.
     pub(super) fn product(&self, vendor_id: u16, product_id: u16) -> String {
-        let vendor = self.under(&[&format!("{vendor_id:04x}")]);
-        let product = self.under(&[&format!("{vendor_id:04x}"), &format!("{product_id:04x}")]);
-        let vendor = vendor.unwrap_or("unknown vendor");
+        let vendor = self.vendor(vendor_id).unwrap_or("unknown vendor");
+        let product = self.product_name(vendor_id, product_id);
         let product = product.unwrap_or("unknown product");
         format!("{vendor} : {product} ({vendor_id:04x}:{product_id:04x})")
     }
 
     /// `Class / Subclass / Protocol (ff/00/00)`, as the `usbip` tool says it.
     pub(super) fn class(&self, class: Class) -> String {
-        let Class {
-            class,
-            subclass,
-            protocol,
-        } = class;
-        let codes = format!("({class:02x}/{subclass:02x}/{protocol:02x})");
-        if (class, subclass, protocol) == (0, 0, 0) {
+        let codes = codes(class);
+        if class == Class::PER_INTERFACE {
             return format!("(Defined at Interface level) {codes}");
         }
-        let keys = [
-            format!("C {class:02x}"),
-            format!("{subclass:02x}"),
-            format!("{protocol:02x}"),
-        ];
-        let keys = keys.each_ref().map(String::as_str);
-        let name = |depth: usize, unknown| self.under(&keys[..depth]).unwrap_or(unknown);
+        let [name, subclass, protocol] = self.class_names(class);
         format!(
             "{} / {} / {} {codes}",
-            name(1, "unknown class"),
-            name(2, "unknown subclass"),
-            name(3, "unknown protocol")
+            name.unwrap_or("unknown class"),
+            subclass.unwrap_or("unknown subclass"),
+            protocol.unwrap_or("unknown protocol")
         )
     }
 
-    /// The name of an entry, by its key and those of the entries that it is indented under.
-    fn under(&self, keys: &[&str]) -> Option<&str> {
-        let mut found = 0;
-        for line in self.0.lines() {
-            let entry = line.trim_start_matches('\t');
-            let depth = line.len() - entry.len();
-            if entry.is_empty() || entry.starts_with('#') || depth > found {
-                continue;
-            }
-            if depth < found {
-                // The entry it would be under has ended.
-                return None;
-            }
-            let name = entry
-                .strip_prefix(keys[depth])
-                .and_then(|it| it.strip_prefix("  "));
-            if let Some(name) = name {
-                found += 1;
-                if found == keys.len() {
-                    return Some(name);
-                }
-            }
-        }
-        None
+    /// The codes, and as much of `Class / Subclass / Protocol` as has names.
+    pub(super) fn known_class(&self, class: Class) -> String {
+        let names = self.class_names(class).into_iter().flatten();
+        let names: Vec<_> = names.collect();
+        format!("{} {}", codes(class), names.join(" / "))
+            .trim_end()
+            .to_owned()
     }
+
+    fn name(&self, keys: &str) -> Option<&str> {
+        self.0.get(keys).map(String::as_str)
+    }
+}
+
+/// `(ff/00/00)`.
+fn codes(class: Class) -> String {
+    let Class {
+        class,
+        subclass,
+        protocol,
+    } = class;
+    format!("({class:02x}/{subclass:02x}/{protocol:02x})")
 }
 
 #[cfg(test)]
@@ -85,7 +126,7 @@ mod tests {
     use super::*;
 
     fn ids() -> UsbIds {
-        UsbIds(
+        UsbIds::parse(
             "\
 # comment
 0001  Fry's Electronics
@@ -104,8 +145,9 @@ C 03  Human Interface Device
 C 08  Mass Storage
 \t06  SCSI
 \t\t50  Bulk-Only
-"
-            .to_owned(),
+L 0009  English
+\t01  US
+",
         )
     }
 
@@ -149,6 +191,26 @@ C 08  Mass Storage
             "unknown class / unknown subclass / unknown protocol (ff/00/00)"
         );
         assert_eq!(class(0, 0, 0), "(Defined at Interface level) (00/00/00)");
+    }
+
+    #[test]
+    fn languages_are_named_with_their_dialects() {
+        assert_eq!(ids().language(0x0409), [Some("English"), Some("US")]);
+        assert_eq!(ids().language(0x0809), [Some("English"), None]);
+    }
+
+    #[test]
+    fn what_has_no_name_is_told_by_its_codes() {
+        let keyboard = Class {
+            class: 3,
+            subclass: 1,
+            protocol: 0x77,
+        };
+        assert_eq!(
+            ids().known_class(keyboard),
+            "(03/01/77) Human Interface Device / Boot Interface Subclass"
+        );
+        assert_eq!(ids().known_class(Class::VENDOR), "(ff/00/00)");
     }
 
     #[test]

@@ -111,6 +111,16 @@ impl TransferType {
             _ => Self::Interrupt,
         }
     }
+
+    /// Its name: `control`, `isochronous`, `bulk` or `interrupt`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Isochronous => "isochronous",
+            Self::Bulk => "bulk",
+            Self::Interrupt => "interrupt",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod device;
 mod engine;
 pub mod enumerate;
 mod interface;
+#[cfg(feature = "libusb")]
+pub mod libusb;
 mod pipe;
 mod reader;
 pub mod usbip;

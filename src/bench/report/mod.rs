@@ -42,6 +42,7 @@ pub fn page(results: &Results) -> String {
     let grid: Vec<_> = results.rows.iter().filter(of(Section::Grid)).collect();
     let asleep: Vec<_> = results.rows.iter().filter(of(Section::Asleep)).collect();
     let checking: Vec<_> = results.rows.iter().filter(of(Section::Checking)).collect();
+    let pipes: Vec<_> = results.rows.iter().filter(of(Section::Pipes)).collect();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -60,6 +61,7 @@ pub fn page(results: &Results) -> String {
                     @for rows in grid.chunk_by(|one, next| same_way(one, next)) { (way(rows)) }
                     @if !asleep.is_empty() { (asleep_section(&asleep)) }
                     @if !checking.is_empty() { (checking_section(&checking)) }
+                    @for rows in pipes.chunk_by(|one, next| same_way(one, next)) { (pipes_section(rows)) }
                     @if !results.interrupts.is_empty() { (interrupt_section(&results.interrupts)) }
                     @if let Some(rows) = &results.crowd { (crowd::section(rows)) }
                     @match &results.kernel {
@@ -172,6 +174,16 @@ fn asleep_section(rows: &[&Row]) -> Markup {
         section {
             h2 { "A server that sleeps" }
             p { "One transfer at a time. After each the client waits 3 ms, so that a server which polls for a while has gone to sleep when the next comes." }
+            (figures::table(rows))
+        }
+    }
+}
+
+fn pipes_section(rows: &[&Row]) -> Markup {
+    html! {
+        section {
+            h2 { "A program's pipes, " (rows[0].transport.to_uppercase()) ", " (rows[0].direction.to_uppercase()) }
+            p { "The pipes of usb-target, as a program uses them, against a client that does the least; both drive the floor." }
             (figures::table(rows))
         }
     }

@@ -21,7 +21,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use usbwright::{
     bench::{
-        InterruptRow, Machine, Method, Pacing, Results, Row, Subject, compare, parse_size,
+        InterruptRow, Machine, Method, Pacing, Results, Row, Section, Subject, compare, parse_size,
         write_report,
     },
     protocol::Direction,
@@ -147,6 +147,8 @@ enum SectionArg {
     Checking,
     /// How interrupt endpoints of 1 kHz and 8 kHz keep their period
     Interrupt,
+    /// The pipes of a program, against a client that does the least; only where it is asked for
+    Pipes,
 }
 
 #[derive(Clone, Debug)]
@@ -247,7 +249,10 @@ fn measure_series(
     rows: &mut Vec<Row>,
 ) -> anyhow::Result<()> {
     let transport = series.transport.name();
-    let mut ours = series.ours.open()?;
+    let mut ours = match series.section {
+        Section::Pipes => series.ours.open_pipes()?,
+        _ => series.ours.open()?,
+    };
     let mut theirs = series.theirs.as_ref().map(Side::open).transpose()?;
     for cell in &series.cells {
         bar.set_message(format!("{transport} {cell}"));
@@ -269,6 +274,11 @@ fn measure_series(
 impl Side {
     fn open(&self) -> anyhow::Result<Subject> {
         Subject::open(&self.device, self.process)
+            .with_context(|| format!("can't measure {}", self.device))
+    }
+
+    fn open_pipes(&self) -> anyhow::Result<Subject> {
+        Subject::open_pipes(&self.device, self.process)
             .with_context(|| format!("can't measure {}", self.device))
     }
 }

@@ -65,6 +65,8 @@ impl Plan {
         let own = [SectionArg::Checking, SectionArg::Interrupt];
         let further = sections.iter().any(|it| own.contains(it));
         let further = further.then(Server::further).transpose()?;
+        let floors = sections.contains(&SectionArg::Pipes);
+        let floors = floors.then(Server::floors).transpose()?;
         let mut series = Vec::new();
         let mut interrupts = Vec::new();
         for transport in transports {
@@ -87,6 +89,9 @@ impl Plan {
                         let of = |it| checking(arguments, further, it, transport);
                         series.extend(CHECKED.map(of));
                     }
+                    (SectionArg::Pipes, _) => {
+                        series.extend(floors.as_ref().map(|it| pipes(arguments, it, transport)));
+                    }
                     (SectionArg::Interrupt, Some(further)) => interrupts
                         .extend(INTERRUPTS.map(|it| (transport, further.side(it, transport)))),
                     (SectionArg::Checking | SectionArg::Interrupt, None) => {}
@@ -94,6 +99,7 @@ impl Plan {
             }
         }
         let servers = [Some(ours), theirs, further].into_iter().flatten();
+        let servers = servers.chain(floors.into_iter().flatten());
         Ok(Self {
             series,
             interrupts,
@@ -140,16 +146,19 @@ fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<SectionArg>> {
     let asked = &arguments.section;
     let narrowed = !arguments.size.is_empty() || !arguments.depth.is_empty();
     let foreign = arguments.device.is_some();
-    let own = |it: &SectionArg| matches!(it, SectionArg::Checking | SectionArg::Interrupt);
+    let own = |it: &SectionArg| !matches!(it, SectionArg::Grid | SectionArg::Asleep);
     ensure!(
         !foreign || !asked.iter().any(own),
-        "checking and interrupt endpoints are measured on devices of usbwright's own: leave out DEVICE or that --section"
+        "checking, interrupt endpoints and pipes are measured on devices of usbwright's own: leave out DEVICE or that --section"
     );
     Ok(match (asked.is_empty(), narrowed, foreign) {
         (false, ..) => asked.clone(),
         (_, true, _) => vec![SectionArg::Grid],
         (_, _, true) => vec![SectionArg::Grid, SectionArg::Asleep],
-        _ => SectionArg::value_variants().to_vec(),
+        _ => {
+            let all = SectionArg::value_variants().iter().copied();
+            all.filter(|it| *it != SectionArg::Pipes).collect()
+        }
     })
 }
 
@@ -205,6 +214,22 @@ fn checking(
     }
 }
 
+/// The pipes of a program, against the client that does the least; each drives a floor of its own.
+fn pipes(arguments: &RunArguments, floors: &[Server; 2], transport: Transport) -> Series {
+    let [ours, theirs] = floors.each_ref().map(|floor| floor.side(0, transport));
+    let named = |name: &str, side| Side {
+        name: name.to_owned(),
+        ..side
+    };
+    Series {
+        section: Section::Pipes,
+        transport,
+        ours: named("pipes", ours),
+        theirs: Some(named("bare client", theirs)),
+        cells: grid(arguments),
+    }
+}
+
 /// A server to measure, and its devices: each by its name and bus id.
 enum Server {
     Started(Started, Vec<(String, String)>),
@@ -237,6 +262,13 @@ impl Server {
             }
             Against::Device(device) => Ok(Self::Given(device.clone())),
         }
+    }
+
+    fn floors() -> anyhow::Result<[Self; 2]> {
+        Ok([
+            Self::against(&Against::Floor)?,
+            Self::against(&Against::Floor)?,
+        ])
     }
 
     fn further() -> anyhow::Result<Self> {

@@ -68,6 +68,10 @@ fn title(row: &Row) -> String {
     let (transport, size) = (row.transport.to_uppercase(), size_text(row.size));
     match row.section {
         Section::Grid => format!("{transport}, {}", row.direction.to_uppercase()),
+        Section::Pipes => format!(
+            "{transport}, {}, a program's pipes against the client that does the least",
+            row.direction.to_uppercase()
+        ),
         Section::Asleep => format!("{transport}, the server asleep before each transfer"),
         Section::Checking => format!(
             "{transport}, what making and checking a pattern costs, {size} × {}",
@@ -80,7 +84,7 @@ fn title(row: &Row) -> String {
 fn lead(row: &Row) -> [String; 2] {
     let size = size_text(row.size);
     match row.section {
-        Section::Grid => [size, row.depth.to_string()],
+        Section::Grid | Section::Pipes => [size, row.depth.to_string()],
         Section::Asleep => [row.direction.into(), size],
         Section::Checking => [row.direction.into(), row.device.replace("gadget-zero,", "")],
     }
@@ -90,7 +94,7 @@ fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let lead_names = match rows[0].section {
-        Section::Grid => ["size", "depth"],
+        Section::Grid | Section::Pipes => ["size", "depth"],
         Section::Asleep => ["", "size"],
         Section::Checking => ["", "device"],
     };

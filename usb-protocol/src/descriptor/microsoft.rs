@@ -364,12 +364,14 @@ pub struct MicrosoftOs20 {
     functions: Vec<(u8, u8, MicrosoftFeatures)>,
 }
 
-/// `{d8dd60df-4589-4cc7-9cd2-659d9e648a9f}`.
-const UUID_20: [u8; 16] = [
-    0xdf, 0x60, 0xdd, 0xd8, 0x89, 0x45, 0xc7, 0x4c, 0x9c, 0xd2, 0x65, 0x9d, 0x9e, 0x64, 0x8a, 0x9f,
-];
-
 impl MicrosoftOs20 {
+    /// `{d8dd60df-4589-4cc7-9cd2-659d9e648a9f}`, in the order of the wire.
+    #[doc(alias = "PlatformCapabilityUUID")]
+    pub const PLATFORM: [u8; 16] = [
+        0xdf, 0x60, 0xdd, 0xd8, 0x89, 0x45, 0xc7, 0x4c, 0x9c, 0xd2, 0x65, 0x9d, 0x9e, 0x64, 0x8a,
+        0x9f,
+    ];
+
     /// An empty set, for Windows 8.1 and later. Windows uses `vendor_code` in its requests; the 1.0 descriptors and
     /// WebUSB may share it.
     #[doc(alias = "bMS_VendorCode")]
@@ -421,7 +423,7 @@ impl MicrosoftOs20 {
         data.put_u16_le(length);
         data.extend([self.vendor_code, 0]);
         PlatformCapability {
-            uuid: UUID_20,
+            uuid: Self::PLATFORM,
             data: data.into(),
         }
     }

@@ -14,11 +14,6 @@ pub struct WebUsb {
     landing_page: Option<String>,
 }
 
-/// `{3408b638-09a9-47a0-8bfd-a0768815b665}`.
-const UUID: [u8; 16] = [
-    0x38, 0xb6, 0x08, 0x34, 0xa9, 0x09, 0xa0, 0x47, 0x8b, 0xfd, 0xa0, 0x76, 0x88, 0x15, 0xb6, 0x65,
-];
-
 /// The only URL there is.
 pub(super) const LANDING_PAGE: u16 = 1;
 
@@ -32,6 +27,13 @@ const LENGTH: Rule = (
 );
 
 impl WebUsb {
+    /// `{3408b638-09a9-47a0-8bfd-a0768815b665}`, in the order of the wire.
+    #[doc(alias = "PlatformCapabilityUUID")]
+    pub const PLATFORM: [u8; 16] = [
+        0x38, 0xb6, 0x08, 0x34, 0xa9, 0x09, 0xa0, 0x47, 0x8b, 0xfd, 0xa0, 0x76, 0x88, 0x15, 0xb6,
+        0x65,
+    ];
+
     /// WebUSB without a page. Hosts use `vendor_code` in the request for a URL; Microsoft's descriptors may share it.
     #[doc(alias = "bVendorCode")]
     pub fn new(vendor_code: u8) -> Self {
@@ -60,7 +62,7 @@ impl WebUsb {
             0
         };
         PlatformCapability {
-            uuid: UUID,
+            uuid: Self::PLATFORM,
             data: Bytes::copy_from_slice(&[0x00, 0x01, self.vendor_code, page]),
         }
     }

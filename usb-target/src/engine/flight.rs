@@ -103,6 +103,20 @@ impl Parked {
         }
     }
 
+    /// Its end, if it has ended.
+    pub(crate) fn take(&mut self, engine: &Engine) -> Option<Completion> {
+        match self.submitted.take()? {
+            Submitted::Ended(completion) => Some(completion),
+            Submitted::Flying(id) => {
+                let ended = engine.take(id);
+                if ended.is_none() {
+                    self.submitted = Some(Submitted::Flying(id));
+                }
+                ended
+            }
+        }
+    }
+
     pub(crate) fn cancel(&self, engine: &Engine) {
         if let Some(Submitted::Flying(id)) = &self.submitted {
             engine.cancel(*id);

@@ -178,6 +178,11 @@ impl Engine {
         })
     }
 
+    /// The completion of a slot, if it has ended.
+    pub(crate) fn take(&self, id: SlotId) -> Option<Completion> {
+        self.state().take(id)
+    }
+
     /// Takes a transfer back; it ends as cancelled, or as it had ended before.
     pub(crate) fn cancel(&self, id: SlotId) {
         let now = self.now();

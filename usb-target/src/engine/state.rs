@@ -57,10 +57,13 @@ impl State {
         self.waits_outside && !self.led && self.slots.tasks() > 0
     }
 
-    /// When something is due next.
+    /// When something is due next. A port that is waited for outside has nothing due but its output, which is seen to.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((time, _))| *time);
-        timer.into_iter().chain(self.port.deadline()).min()
+        match self.waits_outside {
+            true => timer,
+            false => timer.into_iter().chain(self.port.deadline()).min(),
+        }
     }
 
     /// Lets the port act, ends what has lasted too long, and hands completions out.

@@ -95,6 +95,9 @@ pub enum Flaw {
         /// What it is.
         second: u16,
     },
+    /// With it there are more bytes than any device has.
+    #[error("with it there would be more than {0} bytes of BOS and configurations")]
+    TooMuch(u32),
     /// Its bytes break a rule.
     #[error(transparent)]
     Malformed(#[from] ParseError),

@@ -7,7 +7,7 @@ use usbwright_protocol::{
     EndpointAddress, Speed,
     descriptor::{
         BosDescriptor, ConfigurationDescriptor, DeviceDescriptor, EndpointDescriptor,
-        QualifierDescriptor,
+        QualifierDescriptor, RawDescriptors, SettingDescriptor,
     },
 };
 
@@ -84,6 +84,11 @@ impl Description {
         self.qualifier.as_ref()
     }
 
+    /// The other of full and high speed, for a device that runs at one of them.
+    pub fn other_speed(&self) -> Option<Speed> {
+        other_speed(self.speed)
+    }
+
     /// The configurations at the other of full and high speed, by their indices.
     pub fn other_speed_configurations(&self) -> &[Fetched<ConfigurationDescriptor>] {
         &self.other_speed
@@ -124,10 +129,37 @@ impl Description {
             named.push(configuration.name_index);
             named.extend(configuration.associations.iter().map(|it| it.name_index));
             let interfaces = configuration.interfaces.iter();
-            let settings = interfaces.flat_map(|interface| &interface.settings);
-            named.extend(settings.map(|setting| setting.name_index));
+            for setting in interfaces.flat_map(|interface| &interface.settings) {
+                named.push(setting.name_index);
+                named.extend(class_strings(setting));
+            }
         }
         named.retain(|index| *index != 0);
         named
     }
+}
+
+/// The other of full and high speed.
+pub(super) fn other_speed(speed: Speed) -> Option<Speed> {
+    match speed {
+        Speed::Full => Some(Speed::High),
+        Speed::High => Some(Speed::Full),
+        Speed::Low | Speed::Super | Speed::SuperPlus => None,
+    }
+}
+
+/// The strings that a communications interface's own descriptors name: of networking, of countries and of network channels
+/// (USB CDC 1.2 §5.2.3; ECM 1.2 §5.4: the address of an Ethernet adapter is a string).
+#[doc(alias = "iMACAddress")]
+fn class_strings(setting: &SettingDescriptor) -> impl Iterator<Item = u8> {
+    const COMMUNICATIONS: u8 = 2;
+    const CS_INTERFACE: u8 = 0x24;
+    let known = setting.class.class == COMMUNICATIONS;
+    let extra: &[u8] = if known { &setting.extra } else { &[] };
+    let descriptors = RawDescriptors::new(extra).flatten();
+    descriptors.filter_map(|raw| match *raw.bytes {
+        [_, CS_INTERFACE, 0x0f | 0x07, index, ..] => Some(index),
+        [_, CS_INTERFACE, 0x0a, _, index, ..] => Some(index),
+        _ => None,
+    })
 }

@@ -39,7 +39,7 @@ pub struct ControlAnswer {
 ///
 /// Nothing that the device says is trusted. What a host can do without (BOS, qualifier, other-speed configurations, strings) may be
 /// missing or bad; that is told by [`Description::defects`]. A descriptor that nobody names is not asked for, nor are
-/// Microsoft's. At most 255 configurations of 64 KiB are read.
+/// Microsoft's. Of BOS and configurations together at most 1 MiB is read.
 ///
 /// # Errors
 /// Where the device descriptor or a configuration can't be read or is malformed; where the device is gone or the transfer is
@@ -56,11 +56,7 @@ pub async fn enumerate(
         0x0201.. => bos(&mut reader).await?,
         _ => None,
     };
-    let other = match speed {
-        Speed::Full if version >= 0x0200 => Some(Speed::High),
-        Speed::High if version >= 0x0200 => Some(Speed::Full),
-        _ => None,
-    };
+    let other = description::other_speed(speed).filter(|_| version >= 0x0200);
     let qualifier = match other {
         Some(_) => qualifier(&mut reader, speed).await?,
         None => None,

@@ -10,12 +10,16 @@ use super::{
     ControlAnswer, Defect, DescriptorName, EnumerationError, Fetched, Flaw, check, get_descriptor,
 };
 
+/// The most that is read of BOS and configurations together, in bytes: far more than any device has.
+const BUDGET: u32 = 1 << 20;
 /// The bytes of a configuration's head.
 const CONFIGURATION_HEAD: u16 = 9;
 
 /// One device's answers, and what was wrong with them.
 pub(super) struct Reader<C> {
     control: C,
+    /// Bytes that may still be read.
+    budget: u32,
     defects: Vec<Defect>,
 }
 
@@ -23,6 +27,7 @@ impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
     pub(super) fn new(control: C) -> Self {
         Self {
             control,
+            budget: BUDGET,
             defects: Vec::new(),
         }
     }
@@ -69,6 +74,10 @@ impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
     pub(super) async fn chain(&mut self, name: DescriptorName, head: u16) -> Result<Bytes, Defect> {
         let bytes = self.descriptor(name, head).await?;
         let first = total(name, &bytes, head)?;
+        self.budget = self
+            .budget
+            .checked_sub(first.into())
+            .ok_or_else(|| name.flawed(Flaw::TooMuch(BUDGET)))?;
         let bytes = self.descriptor(name, first).await?;
         let second = total(name, &bytes, head)?;
         if first == second {
@@ -148,14 +157,13 @@ impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
 /// The total in a descriptor's head.
 fn total(name: DescriptorName, bytes: &[u8], least: u16) -> Result<u16, Defect> {
     let came = bytes.len();
-    let [_, found, low, high, ..] = *bytes else {
-        let expected = least;
-        return Err(name.flawed(Flaw::Short { came, expected }));
+    let (found, low, high) = match *bytes {
+        [_, found, low, high, ..] if came >= usize::from(least) => (found, low, high),
+        _ => {
+            let expected = least;
+            return Err(name.flawed(Flaw::Short { came, expected }));
+        }
     };
-    if came < usize::from(least) {
-        let expected = least;
-        return Err(name.flawed(Flaw::Short { came, expected }));
-    }
     let (kind, descriptor) = match name {
         DescriptorName::Bos => (kind::BOS, "BOS descriptor"),
         DescriptorName::OtherSpeedConfiguration(_) => (

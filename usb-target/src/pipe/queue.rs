@@ -81,6 +81,16 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// The end of the oldest transfer, if it has ended. It does not wait, and sends nothing on its way.
+    pub fn try_next(&mut self) -> Option<(Ticket, Completion)> {
+        let core = self.pipe.core();
+        let (ticket, transfer) = self.flying.front_mut()?;
+        let ticket = *ticket;
+        let ended = transfer.take(&core.engine)?;
+        self.flying.pop_front();
+        Some((ticket, core.unless_stale(ended.into())))
+    }
+
     /// [`next`](Self::next), for whoever polls.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Ticket, Completion)>> {
         let core = self.pipe.core();

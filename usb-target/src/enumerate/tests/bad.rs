@@ -107,6 +107,24 @@ fn a_total_below_nine_is_refused() {
 }
 
 #[test]
+fn a_device_costs_no_more_than_a_megabyte() {
+    let mut bytes = configuration(&[2, 0x40].repeat(30_000));
+    let device = [18, 1, 0, 2, 0, 0, 0, 64, 1, 0, 1, 0, 0, 1, 0, 0, 0, 255];
+    let outcome = composite_but(Speed::Full, |setup| {
+        let (kind, index) = setup.descriptor();
+        bytes[5] = index + 1;
+        match kind {
+            kind::DEVICE => Some(done(device.to_vec())),
+            kind::CONFIGURATION => Some(done(bytes[..setup.length.into()].to_vec())),
+            _ => Some(failed(Status::Stalled)),
+        }
+    });
+    let defect = outcome.unwrap_err().0;
+    assert_eq!(defect.descriptor, DescriptorName::Configuration(17));
+    assert_eq!(defect.flaw, Flaw::TooMuch(1 << 20));
+}
+
+#[test]
 fn totals_that_disagree_are_a_device_data_error() {
     let mut total = 18;
     let error = composite_but(Speed::High, |setup| {

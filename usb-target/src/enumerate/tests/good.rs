@@ -147,6 +147,31 @@ fn a_device_that_names_no_strings_is_asked_for_none() {
 }
 
 #[test]
+fn the_strings_of_network_adapters_are_read() {
+    let class = Class {
+        class: 2,
+        subclass: 6,
+        protocol: 0,
+    };
+    // The address is the string that the configuration's name is.
+    let ethernet = [13, 0x24, 0x0f, 1, 0, 0, 0, 0, 0xea, 5, 0, 0, 0];
+    let setting = Setting::new(class).extra(ethernet);
+    let configuration = Configuration::new(1).interface(Interface::new(0).setting(setting));
+    let device = Device::new(1, 2).configuration(configuration.name("0a0b0c0d0e0f"));
+    let descriptors = device.build(Speed::High).unwrap();
+    let description = now(enumerate(Speed::High, async |setup| {
+        let mut answer = answer(&descriptors, setup);
+        if asks(setup, kind::CONFIGURATION, 0) {
+            let mut bytes = answer.data.to_vec();
+            bytes[6] = 0;
+            answer.data = bytes.into();
+        }
+        answer
+    }));
+    assert_eq!(description.unwrap().string(1), Some("0a0b0c0d0e0f"));
+}
+
+#[test]
 fn the_state_of_a_device_is_read() {
     let (mut device, _, _) = gadget_zero("gadget-zero");
     let state = now(read_state(async |setup| control(&mut device, setup)));
