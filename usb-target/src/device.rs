@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::Duration,
 };
@@ -81,9 +82,10 @@ impl Options {
     pub async fn open(self, port: impl Port + 'static) -> Result<Device, OpenError> {
         let engine = Engine::new(Box::new(port), self.clock);
         let speed = engine.summary().speed;
-        let description =
-            enumerate::enumerate(speed, async |setup| ask(&engine, setup).await).await?;
-        let state = enumerate::read_state(async |setup| ask(&engine, setup).await).await;
+        let host = Arc::clone(&engine);
+        let description = enumerate::enumerate(speed, move |setup| ask(&host, setup)).await?;
+        let host = Arc::clone(&engine);
+        let state = enumerate::read_state(move |setup| ask(&host, setup)).await;
         let now = state.configuration.unwrap_or(0);
         let device = Device(Arc::new(Shared {
             engine,
@@ -110,13 +112,17 @@ impl Options {
     }
 }
 
-/// A control transfer for the enumeration.
-async fn ask(engine: &Engine, setup: Setup) -> ControlAnswer {
-    let answer = control::transfer(engine, setup, Bytes::new()).await;
-    ControlAnswer {
-        status: answer.status().unwrap_or(Status::ProtocolError),
-        data: answer.data.into_bytes(),
-    }
+/// A control transfer for the enumeration. It is a future of a known type that borrows nothing: the compiler does not see through others
+/// that they may go to another thread.
+fn ask(engine: &Arc<Engine>, setup: Setup) -> Pin<Box<dyn Future<Output = ControlAnswer> + Send>> {
+    let engine = Arc::clone(engine);
+    Box::pin(async move {
+        let answer = control::transfer(&engine, setup, Bytes::new()).await;
+        ControlAnswer {
+            status: answer.status().unwrap_or(Status::ProtocolError),
+            data: answer.data.into_bytes(),
+        }
+    })
 }
 
 /// Why a device can't be opened.
@@ -385,8 +391,8 @@ impl Device {
         let _one = self.0.changing.lock().await;
         let engine = &self.0.engine;
         engine.reset();
-        let found =
-            enumerate::enumerate(self.0.speed, async |setup| ask(engine, setup).await).await;
+        let host = Arc::clone(engine);
+        let found = enumerate::enumerate(self.0.speed, move |setup| ask(&host, setup)).await;
         if !self.is_connected() {
             return Ok(ResetOutcome::Gone);
         }
