@@ -21,8 +21,8 @@ use super::{descriptors, print};
 #[command(after_help = "\
 A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super,busid=1-7: `usbwright devices` lists the models and their
 parameters. Another server's device is exported as well: remote,host=HOST[:PORT],busid=ID or remote,unix=/PATH,busid=ID.
-So is a real one of this machine, of which the kernel's drivers let go meanwhile: libusb,id=VVVV:PPPP, or libusb with
-serial=TEXT, bus=N,address=N or path=1-1.2.
+So is a real one of this machine, which the kernel's drivers let go of: libusb,id=VVVV:PPPP, or
+libusb with serial=TEXT, bus=N,address=N or path=1-1.2.
 
 A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
 

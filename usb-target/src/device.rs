@@ -21,6 +21,7 @@ use crate::{
     enumerate::{self, ControlAnswer, Description, EnumerationError},
     interface::{Claim, Interface},
     pipe::PipePolicy,
+    power::{PowerPolicy, PowerUnsupported},
 };
 
 /// A USB device, seen from its host (UMDF's target device). Clones are handles of the same device.
@@ -429,6 +430,24 @@ impl Device {
     fn retire(&self) {
         for claim in self.0.claims() {
             claim.pipes().iter().for_each(|pipe| pipe.retire());
+        }
+    }
+
+    /// The power policy in force; `None` where the device can't be suspended, as with every backend here.
+    #[doc(alias = "WinUsb_GetPowerPolicy")]
+    pub fn power_policy(&self) -> Option<PowerPolicy> {
+        None
+    }
+
+    /// Sets when the device is to be suspended.
+    ///
+    /// # Errors
+    /// Where its backend knows no suspend, which is true of every one here; unless the policy is not to suspend it.
+    #[doc(alias = "WinUsb_SetPowerPolicy")]
+    pub fn set_power_policy(&self, policy: PowerPolicy) -> Result<(), PowerUnsupported> {
+        match policy.auto_suspend {
+            true => Err(PowerUnsupported),
+            false => Ok(()),
         }
     }
 

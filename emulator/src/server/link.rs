@@ -29,6 +29,8 @@ use crate::bus::Lease;
 
 /// Slices in one gathered write.
 const SLICES: usize = 128;
+/// Slices where no more are needed: it takes time to fill as many as there can be.
+const FEW_SLICES: usize = 4;
 /// The processor's pauses between two looks at the socket, each of which takes its locks: about a µs in all.
 const PAUSES: u32 = 64;
 /// The same while a command is on its way: the more of it comes at a time, the less its sender is held up.
@@ -227,12 +229,13 @@ impl<'a> Link<'a> {
     fn write(&mut self) -> Result<bool, Ended> {
         let alone = self.is_alone();
         while !self.session.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = self.session.out.gather(&mut slices);
-            let mut ancillary = SendAncillaryBuffer::default();
             let mut flags = SendFlags::NOSIGNAL;
             flags.set(SendFlags::DONTWAIT, !alone);
-            match sendmsg(self.socket, &slices[..count], &mut ancillary, flags) {
+            let sent = match self.session.out.pieces() {
+                0..=FEW_SLICES => self.send::<FEW_SLICES>(flags),
+                _ => self.send::<SLICES>(flags),
+            };
+            match sent {
                 Ok(written) => self.session.out.advance(written),
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
@@ -240,6 +243,14 @@ impl<'a> Link<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Writes the first of what waits, in so many slices at the most, and returns how many bytes were written.
+    fn send<const MOST: usize>(&self, flags: SendFlags) -> Result<usize, Errno> {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let count = self.session.out.gather(&mut slices);
+        let mut ancillary = SendAncillaryBuffer::default();
+        sendmsg(self.socket, &slices[..count], &mut ancillary, flags)
     }
 
     /// Waits for the socket, the bell or, while it is input that is awaited, the deadline.

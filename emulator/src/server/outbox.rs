@@ -59,6 +59,11 @@ impl Outbox {
         self.waiting
     }
 
+    /// Pieces that wait.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }

@@ -53,6 +53,11 @@ impl Outbox {
         self.pieces.push_back(Piece::Payload(payload));
     }
 
+    /// Pieces that wait.
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }

@@ -27,6 +27,8 @@ use super::{PeerError, intake::Intake, outbox::Outbox, receive::Wait, session::S
 const SLICE: Duration = Duration::from_millis(10);
 /// Slices in one gathered write.
 const SLICES: usize = 128;
+/// Slices where no more are needed: it takes time to fill as many as there can be.
+const FEW_SLICES: usize = 4;
 /// Reads in one poll; what comes faster is left to the next one.
 const READS: u32 = 64;
 /// Waits after a write that the socket did not take whole, in which the next such write ends them at once.
@@ -124,11 +126,11 @@ impl Wire {
     pub(super) fn write(&self, out: &mut Outbox) -> Result<bool, Ended> {
         let mut wrote = false;
         while !out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = out.gather(&mut slices);
-            let mut ancillary = SendAncillaryBuffer::default();
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            match sendmsg(&self.socket, &slices[..count], &mut ancillary, flags) {
+            let sent = match out.pieces() {
+                0..=FEW_SLICES => self.send::<FEW_SLICES>(out),
+                _ => self.send::<SLICES>(out),
+            };
+            match sent {
                 Ok(written) => {
                     out.advance(written);
                     wrote = true;
@@ -143,6 +145,15 @@ impl Wire {
         }
         self.stuck.store(false, Ordering::Relaxed);
         Ok(wrote)
+    }
+
+    /// Writes the first of what waits, in so many slices at the most, and returns how many bytes were written.
+    fn send<const MOST: usize>(&self, out: &Outbox) -> Result<usize, Errno> {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let count = out.gather(&mut slices);
+        let mut ancillary = SendAncillaryBuffer::default();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        sendmsg(&self.socket, &slices[..count], &mut ancillary, flags)
     }
 
     /// The socket takes no more: whoever waits is to wait for that, too.
