@@ -1,5 +1,7 @@
 //! The backends that the suite is run against, and what each lacks.
 
+use usbwright::protocol::Status;
+
 use super::{
     ability::{Ability, Refusal, Unsupported},
     data::Pattern,
@@ -34,3 +36,38 @@ pub(crate) static IN_PROCESS: Backend = Backend {
     pattern: Pattern::Mod63,
     lacks: &[],
 };
+
+/// One of our servers.
+pub(crate) static SERVER: Backend = Backend {
+    name: "our server",
+    pattern: Pattern::Mod63,
+    lacks: &[],
+};
+
+/// One of our servers, whose device is a remote one of another.
+pub(crate) static TWO_HOPS: Backend = Backend {
+    name: "two of our servers",
+    pattern: Pattern::Mod63,
+    lacks: &[],
+};
+
+/// The server of the crate `usbip`, whose device is a bulk source and sink and nothing else.
+pub(crate) static PEER: Backend = Backend {
+    name: "the crate `usbip`",
+    pattern: Pattern::Zeros,
+    lacks: &[
+        unsupported(Ability::ControlData, Refusal::Ends(Status::ProtocolError)),
+        unsupported(Ability::ControlStall, Refusal::Ends(Status::ProtocolError)),
+        unsupported(Ability::Loopback, Refusal::NotDescribed),
+        unsupported(Ability::Interrupt, Refusal::NotDescribed),
+        unsupported(Ability::Isochronous, Refusal::NotDescribed),
+        unsupported(Ability::Halts, Refusal::Ignored),
+        unsupported(Ability::Unconfigure, Refusal::Ignored),
+        unsupported(Ability::BusReset, Refusal::Ignored),
+        unsupported(Ability::Unplug, Refusal::OutOfReach),
+    ],
+};
+
+const fn unsupported(ability: Ability, refusal: Refusal) -> Unsupported {
+    Unsupported { ability, refusal }
+}

@@ -9,6 +9,7 @@ mod data;
 pub(crate) mod local;
 mod refusals;
 mod report;
+pub(crate) mod served;
 mod subject;
 mod table;
 
@@ -21,7 +22,7 @@ use self::{
 pub(crate) use self::{report::Report, subject::Subject, table::table};
 
 /// How long a check may take; nothing takes so long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs every check that the backend has the abilities for, and has it refuse what it lacks.
 pub(crate) async fn run(subject: Subject) -> Report {

@@ -78,12 +78,12 @@ pub(super) async fn unplugged(subject: &Subject) -> Result<()> {
         let (_, read) = queue.next().await.context("it ended early")?;
         ensure!(read.ended(Status::Disconnected), "{read:?}");
     }
-    ensure!(!ends.device.is_connected());
     let write = ends.output.write(noise(1, 10)).await;
     ensure!(write.ended(Status::Disconnected), "{write:?}");
     let told = request(&ends.device, [0x80, 0, 0, 0, 0, 0, 2, 0]).await;
     ensure!(told.ended(Status::Disconnected), "{told:?}");
     let outcome = ends.device.reset().await?;
     ensure!(outcome == ResetOutcome::Gone, "{outcome:?}");
+    ensure!(!ends.device.is_connected());
     Ok(())
 }
