@@ -37,7 +37,9 @@ fn a_device_in_process_conforms_at_every_speed() {
 
 /// Runs the suite on a device behind a chain of our servers.
 fn served_conforms(backend: &'static backends::Backend, places: &[Place], speed: &str) {
-    let servers = places.iter().map(|it| Served::new(*it, vec![], Limits::default()));
+    let servers = places
+        .iter()
+        .map(|it| Served::new(*it, vec![], Limits::default()));
     let servers: Vec<_> = servers.collect();
     let spec = format!("gadget-zero,pattern=1,speed={speed}");
     let chain: Vec<_> = servers.iter().collect();

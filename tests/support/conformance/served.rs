@@ -58,13 +58,17 @@ impl Socket {
 /// A device of that spec behind a chain of our servers, the one next to it first. They have to outlive the subject.
 pub(crate) fn subject(backend: &'static Backend, spec: &str, servers: &[&Served]) -> Subject {
     let spec: Spec = spec.parse().unwrap();
-    let hops = servers.iter().map(|it| (Socket::new(&it.bus), it.address.to_string()));
+    let hops = servers
+        .iter()
+        .map(|it| (Socket::new(&it.bus), it.address.to_string()));
     let hops: Vec<_> = hops.collect();
     let first = hops[0].0.clone();
     let open = move || {
         let mut port = None;
         for (socket, server) in &hops {
-            let before = port.take().map(|it: RemotePort| Box::new(it) as Box<dyn Port>);
+            let before = port
+                .take()
+                .map(|it: RemotePort| Box::new(it) as Box<dyn Port>);
             let before = before.unwrap_or_else(|| Box::new(spec.build(Instant::now()).unwrap()));
             let bus_id = socket.plug(before);
             port = Some(open(server, bus_id.as_str()));

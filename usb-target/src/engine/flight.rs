@@ -37,6 +37,11 @@ impl<'a> Flight<'a> {
         }
     }
 
+    /// Takes it back; its end is told as any other.
+    pub(crate) fn cancel(&self) {
+        self.transfer.cancel(self.engine);
+    }
+
     /// Waits until a time.
     pub(crate) fn until(engine: &'a Engine, time: Instant) -> Self {
         Self {

@@ -32,7 +32,7 @@ pub use self::{
 };
 use self::{
     driver::Driver,
-    slot::{Phase, SlotId, Waiting},
+    slot::{Phase, SlotId, Slots, Waiting},
     state::State,
 };
 use crate::pipe::Kept;
@@ -205,23 +205,33 @@ impl Engine {
 
     /// Ends when the port has no transfer on an endpoint any more.
     pub(crate) async fn idle(&self, endpoint: EndpointAddress) {
-        poll_fn(|cx| self.poll_idle(endpoint, cx)).await;
+        self.ended(|slots| slots.flying_on(endpoint).first().copied())
+            .await;
     }
 
-    fn poll_idle(&self, endpoint: EndpointAddress, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|state| {
-            self.send(state);
-            let Some(last) = state.slots.flying_on(endpoint).first().copied() else {
-                return Poll::Ready(());
-            };
-            let waker = cx.waker().clone();
-            let waiting = match wait::note(self) {
-                true => Waiting::Thread(waker),
-                false => Waiting::Task(waker),
-            };
-            state.slots.wait_for_end(last, waiting);
-            Poll::Pending
+    /// Ends when everything that was abandoned on an endpoint has brought what it had to.
+    pub(crate) async fn settled(&self, endpoint: EndpointAddress) {
+        self.ended(|slots| slots.abandoned_on(endpoint)).await;
+    }
+
+    /// Ends when there is no such slot any more.
+    async fn ended(&self, last: impl Fn(&Slots) -> Option<SlotId>) {
+        poll_fn(|cx| {
+            self.with(|state| {
+                self.send(state);
+                let Some(last) = last(&state.slots) else {
+                    return Poll::Ready(());
+                };
+                let waker = cx.waker().clone();
+                let waiting = match wait::note(self) {
+                    true => Waiting::Thread(waker),
+                    false => Waiting::Task(waker),
+                };
+                state.slots.wait_for_end(last, waiting);
+                Poll::Pending
+            })
         })
+        .await;
     }
 
     /// Nobody waits for a slot any more: it is taken back, and what it brings is kept.

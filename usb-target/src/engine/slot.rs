@@ -191,6 +191,18 @@ impl Slots {
             .collect()
     }
 
+    /// The latest transfer of an endpoint that was abandoned and brings something to keep.
+    pub(super) fn abandoned_on(&self, endpoint: EndpointAddress) -> Option<SlotId> {
+        let abandoned = self.slots.iter().enumerate().filter(|(_, slot)| {
+            slot.endpoint == endpoint && matches!(slot.phase, Phase::Abandoned(Some(_)))
+        });
+        let latest = abandoned.max_by_key(|(_, slot)| slot.order);
+        latest.map(|(index, slot)| SlotId {
+            index: index as u32,
+            generation: slot.generation,
+        })
+    }
+
     /// How many slots there are, in use or not.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

@@ -110,6 +110,7 @@ impl State {
                 if let Some(kept) = kept {
                     let ends = is_end(&completion, room);
                     kept.push(completion.data, ends);
+                    kept.came();
                 }
             }
             _ => {
@@ -174,6 +175,9 @@ impl State {
         match self.slots.find(id) {
             Some(slot) if matches!(slot.phase, Phase::Timer) => self.slots.release(id),
             Some(slot) => {
+                if let Some(kept) = kept {
+                    kept.expect();
+                }
                 slot.phase = Phase::Abandoned(kept.cloned());
                 self.cancel(id, now);
             }

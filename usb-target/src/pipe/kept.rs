@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -10,7 +13,11 @@ use usbwright_protocol::Payload;
 
 /// A pipe's data for the next read.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<VecDeque<Piece>>);
+pub(crate) struct Kept {
+    pieces: Mutex<VecDeque<Piece>>,
+    /// Transfers that nobody waits for any more, and that have not ended yet.
+    coming: AtomicUsize,
+}
 
 #[derive(Debug)]
 struct Piece {
@@ -21,7 +28,7 @@ struct Piece {
 
 impl Kept {
     fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps data, behind what is kept. `ends` tells whether a short packet ended it.
@@ -37,8 +44,24 @@ impl Kept {
         }
     }
 
+    /// Nobody waits for a transfer any more: what it brings is to be kept.
+    pub(crate) fn expect(&self) {
+        self.coming.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A transfer that was expected has ended, and what it brought is kept.
+    pub(crate) fn came(&self) {
+        self.coming.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether data may still come from transfers that nobody waits for.
+    pub(crate) fn is_expecting(&self) -> bool {
+        self.coming.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether nothing is kept, and nothing will be unless another transfer is taken back.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pieces().is_empty()
+        !self.is_expecting() && self.pieces().is_empty()
     }
 
     /// Takes up to so many bytes, and tells whether a short packet came after the last of them. It goes on beyond short packets

@@ -43,10 +43,20 @@ impl PipeCore {
             }
         }
         let completion = match self.turn_alone().await {
-            Ok(turn) => self.read_any(length, &policy, &turn).await,
+            Ok(turn) => {
+                self.settle().await;
+                self.read_any(length, &policy, &turn).await
+            }
             Err(error) => self.unless_stale(Completion::failed(error)),
         };
         self.clear_after(completion, &policy).await
+    }
+
+    /// Waits for what reads that were dropped still bring: it is the next read's.
+    async fn settle(&self) {
+        if self.kept.is_expecting() {
+            self.engine.settled(self.address()).await;
+        }
     }
 
     /// What is wrong with a raw read of so many bytes.
@@ -159,10 +169,12 @@ impl Reading<'_> {
             while self.flights.len() < ahead && (self.asked < self.length || self.asked == 0) {
                 self.submit();
             }
-            let Some((part, flight)) = self.flights.pop_front() else {
+            // It stays in its place while it is awaited: dropped then, the read keeps what came in the order in which it came.
+            let Some((part, flight)) = self.flights.front_mut() else {
                 break None;
             };
-            let came = flight.await;
+            let (part, came) = (*part, flight.await);
+            self.flights.pop_front();
             self.asked -= part - came.data.len();
             let short = came.data.len() < part;
             self.data.append(came.data);
@@ -212,9 +224,13 @@ impl Reading<'_> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        // The latest first: to take back one lets those behind it go on. What came so far is for the next read.
+        // The latest first: to take back one lets those behind it go on.
+        for (_, flight) in self.flights.iter().rev() {
+            flight.cancel();
+        }
+        // What came so far is for the next read, in its order.
         let data = std::mem::take(&mut self.data);
         self.pipe.kept.push(data, self.ended);
-        while self.flights.pop_back().is_some() {}
+        self.flights.clear();
     }
 }
