@@ -2,6 +2,13 @@
 
 #[path = "../support/conformance/mod.rs"]
 mod conformance;
+#[expect(
+    dead_code,
+    reason = "some of it is for the tests of the kernel's drivers"
+)]
+#[path = "../support/lab.rs"]
+mod guest_of_lab;
+mod lab;
 #[path = "../../benches/support/peer.rs"]
 mod peer;
 #[path = "../support/usbip/server.rs"]

@@ -68,6 +68,51 @@ pub(crate) static PEER: Backend = Backend {
     ],
 };
 
+/// Linux' own server, with the kernel's gadget on its emulated controllers.
+pub(crate) static USBIPD: Backend = Backend {
+    name: "`usbipd`, `dummy_hcd`",
+    pattern: Pattern::Mod63,
+    lacks: &[
+        unsupported(Ability::Interrupt, Refusal::NotDescribed),
+        unsupported(Ability::Isochronous, Refusal::NotDescribed),
+        unsupported(Ability::PartialData, Refusal::Ignored),
+        unsupported(Ability::BusReset, Refusal::OutOfReach),
+        unsupported(Ability::Unplug, Refusal::OutOfReach),
+    ],
+};
+
+/// Linux' own server, with the kernel's gadget on its USB/IP device controller.
+pub(crate) static VUDC: Backend = Backend {
+    name: "`usbipd --device`",
+    pattern: Pattern::Mod63,
+    lacks: &[
+        unsupported(Ability::Interrupt, Refusal::NotDescribed),
+        unsupported(Ability::Isochronous, Refusal::Ends(Status::Missed)),
+        unsupported(Ability::PartialData, Refusal::Ignored),
+        unsupported(Ability::BusReset, Refusal::OutOfReach),
+        unsupported(Ability::Unplug, Refusal::OutOfReach),
+    ],
+};
+
+/// libusb, with an emulated device that a kernel has attached.
+pub(crate) static LIBUSB_ATTACHED: Backend = Backend {
+    name: "libusb, attached",
+    pattern: Pattern::Mod63,
+    lacks: &[unsupported(Ability::Unplug, Refusal::OutOfReach)],
+};
+
+/// libusb, with the kernel's gadget on its emulated controllers.
+pub(crate) static LIBUSB_GADGET: Backend = Backend {
+    name: "libusb, `dummy_hcd`",
+    pattern: Pattern::Mod63,
+    lacks: &[
+        unsupported(Ability::Interrupt, Refusal::NotDescribed),
+        unsupported(Ability::Isochronous, Refusal::NotDescribed),
+        unsupported(Ability::BusReset, Refusal::OutOfReach),
+        unsupported(Ability::Unplug, Refusal::OutOfReach),
+    ],
+};
+
 const fn unsupported(ability: Ability, refusal: Refusal) -> Unsupported {
     Unsupported { ability, refusal }
 }

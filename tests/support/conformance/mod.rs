@@ -6,6 +6,7 @@ pub(crate) mod ability;
 pub(crate) mod backends;
 mod checks;
 mod data;
+pub(crate) mod kernel;
 pub(crate) mod local;
 mod refusals;
 mod report;
