@@ -103,6 +103,17 @@ impl TransferError {
     }
 }
 
+/// What a transfer moved that ended well.
+#[derive(Clone, Debug, Default)]
+pub struct Transferred {
+    /// Bytes moved, either way.
+    pub length: usize,
+    /// What came, for IN.
+    pub data: Payload,
+    /// For an isochronous transfer, its packets.
+    pub iso: Option<IsoOutcome>,
+}
+
 /// A transfer that failed, with what had moved.
 #[derive(Clone, Debug)]
 pub struct TransferFailed {
@@ -134,13 +145,17 @@ impl Completion {
         }
     }
 
-    /// This, or an error with what had moved.
+    /// What moved, or an error with what had moved.
     ///
     /// # Errors
     /// Where the transfer failed.
-    pub fn ok(self) -> Result<Self, TransferFailed> {
+    pub fn ok(self) -> Result<Transferred, TransferFailed> {
         match self.error {
-            None => Ok(self),
+            None => Ok(Transferred {
+                length: self.length,
+                data: self.data,
+                iso: self.iso,
+            }),
             Some(error) => Err(TransferFailed {
                 error,
                 length: self.length,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::Duration,
 };
@@ -116,7 +117,8 @@ impl Options {
             _ => Rigour::Strict,
         };
         let description = describe(&engine, speed, rigour).await?;
-        let state = enumerate::read_state(async |setup| ask(&engine, setup).await).await;
+        let host = Arc::clone(&engine);
+        let state = enumerate::read_state(move |setup| ask(&host, setup)).await;
         let told = state.configuration.unwrap_or(0);
         // One that it does not describe is of no use.
         let now = description.configuration(told).map_or(0, |_| told);
@@ -148,24 +150,29 @@ impl Options {
 
 /// What a device tells of itself.
 async fn describe(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     speed: Speed,
     rigour: Rigour,
 ) -> Result<Description, EnumerationError> {
-    let ask = async |setup| ask(engine, setup).await;
+    let host = Arc::clone(engine);
+    let ask = move |setup| ask(&host, setup);
     match rigour {
         Rigour::Strict => enumerate::enumerate(speed, ask).await,
         Rigour::Lenient => enumerate::enumerate_leniently(speed, ask).await,
     }
 }
 
-/// A control transfer for the enumeration.
-async fn ask(engine: &Engine, setup: Setup) -> ControlAnswer {
-    let answer = control::transfer(engine, setup, Bytes::new()).await;
-    ControlAnswer {
-        status: answer.status().unwrap_or(Status::ProtocolError),
-        data: answer.data.into_bytes(),
-    }
+/// A control transfer for the enumeration. It is a future of a known type that borrows nothing: the compiler does not see through others
+/// that they may go to another thread.
+fn ask(engine: &Arc<Engine>, setup: Setup) -> Pin<Box<dyn Future<Output = ControlAnswer> + Send>> {
+    let engine = Arc::clone(engine);
+    Box::pin(async move {
+        let answer = control::transfer(&engine, setup, Bytes::new()).await;
+        ControlAnswer {
+            status: answer.status().unwrap_or(Status::ProtocolError),
+            data: answer.data.into_bytes(),
+        }
+    })
 }
 
 /// Why a device can't be opened.

@@ -61,7 +61,7 @@ mod power;
 mod reader;
 pub mod usbip;
 
-pub use completion::{Completion, TransferError, TransferFailed};
+pub use completion::{Completion, TransferError, TransferFailed, Transferred};
 pub use device::{ClaimError, ConfigurationError, Device, OpenError, Options, ResetOutcome};
 pub use engine::{Clock, ManualClock, Timed, Wait};
 pub use interface::{Interface, PipeError, SettingError};

@@ -26,7 +26,7 @@ fn packets_are_received_each_with_its_end() {
     let packets = ended.iso.clone().unwrap().packets;
     let lengths: Vec<_> = packets.iter().map(|it| it.actual_length).collect();
     assert_eq!(lengths, [3, 0, 1000]);
-    assert_eq!(data(ended), [&b"abc"[..], &bytes(1000)].concat());
+    assert_eq!(ended.data.to_vec(), [&b"abc"[..], &bytes(1000)].concat());
 }
 
 #[test]
