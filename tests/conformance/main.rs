@@ -75,3 +75,13 @@ fn a_device_of_the_crate_usbip_conforms() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     conforms(served::peer(&backends::PEER, &runtime));
 }
+
+#[test]
+fn the_table_of_backends_is_what_the_suite_checks() {
+    let text = include_str!("../../docs/backends.md");
+    let table = conformance::table(&backends::ALL);
+    assert!(
+        text.contains(&table),
+        "docs/backends.md should have:\n{table}"
+    );
+}

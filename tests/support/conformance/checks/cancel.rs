@@ -15,6 +15,9 @@ use crate::conformance::{
     subject::Ends,
 };
 
+/// How long a read waits for data that is on its way; it never takes so long.
+const LONG: Duration = Duration::from_secs(10);
+
 /// A message goes round.
 async fn works(ends: &Ends) -> Result<()> {
     let message = noise(99, 77);
@@ -105,6 +108,10 @@ pub(super) async fn loses_nothing(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
     let data = noise(10, 200_001);
     let (input, mut dice) = (ends.input.clone(), Dice::new(11));
+    input.set_policy(PipePolicy {
+        transfer_timeout: Some(LONG),
+        ..input.policy()
+    })?;
     let reads = async {
         let mut came = Vec::new();
         while came.len() < data.len() {
@@ -116,13 +123,22 @@ pub(super) async fn loses_nothing(subject: &Subject) -> Result<()> {
             } else if dice.roll(2) == 0 {
                 drop(read);
             } else {
-                came.extend(read.await.ok()?.data.to_vec());
+                let read = read.await.ok();
+                let read = read.with_context(|| format!("after {} bytes", came.len()))?;
+                came.extend(read.data.to_vec());
             }
         }
         anyhow::Ok(came)
     };
+    ends.output.set_policy(PipePolicy {
+        transfer_timeout: Some(2 * LONG),
+        ..ends.output.policy()
+    })?;
     let (written, came) = tokio::join!(ends.output.write(data.clone()), reads);
+    let came = came?;
     ensure!(written.ok()?.length == data.len());
-    ensure!(came? == data, "the bytes are not the same");
+    let differ = came.iter().zip(&data).position(|(came, sent)| came != sent);
+    ensure!(differ.is_none(), "byte {differ:?} is another one");
+    ensure!(came.len() == data.len(), "{} bytes", came.len());
     Ok(())
 }
