@@ -11,6 +11,7 @@ mod guest_of_lab;
 mod lab;
 #[path = "../../benches/support/peer.rs"]
 mod peer;
+#[expect(dead_code, reason = "some of it is for other tests")]
 #[path = "../support/usbip/server.rs"]
 mod server;
 

@@ -16,7 +16,7 @@ use super::{
         settings::{INTERRUPT, ISOCHRONOUS},
     },
     data::noise,
-    subject::{LOOPBACK, request},
+    subject::{Done as _, LOOPBACK, request},
 };
 
 /// How long a read waits for what may not come.
@@ -86,7 +86,7 @@ async fn halts(subject: &Subject) -> Result<()> {
     compare(subject, Ability::Halts, &set)?;
     let told = request(&ends.device, [0x82, 0, 0, 0, endpoint.byte(), 0, 2, 0]).await;
     ensure!(told.ok()?.data == [0, 0][..], "it is halted");
-    ends.input.read(512).await.ok()?;
+    ends.input.read(512).await.done()?;
     Ok(())
 }
 
@@ -105,7 +105,7 @@ async fn loopback(subject: &Subject) -> Result<()> {
 
 async fn zero_length(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
-    ends.output.write_terminated(noise(1, 1024)).await.ok()?;
+    ends.output.write_terminated(noise(1, 1024)).await.done()?;
     ends.input.set_policy(PipePolicy {
         transfer_timeout: Some(TIMEOUT),
         ..ends.input.policy()
@@ -116,7 +116,7 @@ async fn zero_length(subject: &Subject) -> Result<()> {
 
 async fn overflow(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
-    ends.output.write(noise(8, 60)).await.ok()?;
+    ends.output.write(noise(8, 60)).await.done()?;
     let mut queue = ends.input.queue();
     queue.read(7)?;
     let (_, read) = queue.next().await.context("it ended early")?;
@@ -126,14 +126,14 @@ async fn overflow(subject: &Subject) -> Result<()> {
 async fn partial_data(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
     let (first, second) = (noise(9, 4096), noise(10, 11));
-    ends.output.write(first).await.ok()?;
+    ends.output.write(first).await.done()?;
     ends.input.set_policy(PipePolicy {
         transfer_timeout: Some(TIMEOUT),
         ..ends.input.policy()
     })?;
     let read = ends.input.read(16_384).await;
     ensure!(read.ended(Status::TimedOut) && read.length == 0, "{read:?}");
-    ends.output.write(second.clone()).await.ok()?;
+    ends.output.write(second.clone()).await.done()?;
     let read = ends.input.read(16_384).await;
     compare(subject, Ability::PartialData, &read)?;
     ensure!(read.data == second[..], "nothing was lost: {read:?}");

@@ -10,7 +10,7 @@ use std::{
 
 use usbwright_protocol::{Completion, EndpointAddress, TransferKind};
 
-use super::{Engine, Submitted, state::is_end};
+use super::{Engine, Submitted};
 use crate::pipe::Kept;
 
 /// A transfer on its way. Dropped before it has ended, it is taken back, and what it brings is kept for the next read.
@@ -133,8 +133,7 @@ impl Parked {
         match self.submitted.take() {
             Some(Submitted::Ended(completion)) => {
                 if let Some(kept) = kept {
-                    let ends = is_end(&completion, self.room);
-                    kept.push(completion.data, ends);
+                    kept.bring(completion, self.room);
                 }
             }
             Some(Submitted::Flying(id)) => engine.abandon(id, kept),

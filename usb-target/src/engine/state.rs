@@ -108,8 +108,7 @@ impl State {
                 self.slots.waiters(id, &mut self.woken);
                 self.slots.release(id);
                 if let Some(kept) = kept {
-                    let ends = is_end(&completion, room);
-                    kept.push(completion.data, ends);
+                    kept.bring(completion, room);
                     kept.came();
                 }
             }
@@ -166,8 +165,7 @@ impl State {
         let room = self.slots.find(id).map_or(0, |slot| slot.room);
         if let Some(ended) = self.take(id) {
             if let Some(kept) = kept {
-                let ends = is_end(&ended, room);
-                kept.push(ended.data, ends);
+                kept.bring(ended, room);
             }
             return;
         }
@@ -210,14 +208,5 @@ impl State {
             }
         }
         any
-    }
-}
-
-/// Whether a short packet, or an error, ended a transfer that had room for so many bytes.
-pub(super) fn is_end(ended: &Completion, room: usize) -> bool {
-    match ended.status {
-        Status::Done => ended.data.len() < room,
-        Status::Cancelled | Status::TimedOut => false,
-        _ => true,
     }
 }

@@ -9,11 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use usbwright_protocol::Payload;
+use usbwright_protocol::{Completion, Payload, Status};
 
 /// A pipe's data for the next read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Kept {
+    /// Bytes in a packet.
+    packet: usize,
     pieces: Mutex<VecDeque<Piece>>,
     /// Transfers that nobody waits for any more, and that have not ended yet.
     coming: AtomicUsize,
@@ -27,6 +29,15 @@ struct Piece {
 }
 
 impl Kept {
+    /// Of a pipe with packets of so many bytes.
+    pub(crate) fn new(packet: usize) -> Self {
+        Self {
+            packet,
+            pieces: Mutex::default(),
+            coming: AtomicUsize::new(0),
+        }
+    }
+
     fn pieces(&self) -> MutexGuard<'_, VecDeque<Piece>> {
         self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,6 +53,19 @@ impl Kept {
         if let Some(last) = pieces.back_mut() {
             last.ends = ends;
         }
+    }
+
+    /// Keeps what a transfer has brought that had room for so many bytes.
+    ///
+    /// One that is taken back may have ended meanwhile, and a kernel tells the former only: a part of a packet was a short one.
+    pub(crate) fn bring(&self, ended: Completion, room: usize) {
+        let length = ended.data.len();
+        let ends = match ended.status {
+            Status::Done => length < room,
+            Status::Cancelled | Status::TimedOut => !length.is_multiple_of(self.packet),
+            _ => true,
+        };
+        self.push(ended.data, ends);
     }
 
     /// Nobody waits for a transfer any more: what it brings is to be kept.
@@ -105,8 +129,22 @@ mod tests {
     }
 
     #[test]
+    fn a_short_packet_ends_what_was_taken_back_too_late() {
+        let taken_back = |data: &'static [u8]| {
+            let kept = Kept::new(4);
+            let id = usbwright_protocol::TransferId(0);
+            let mut ended = Completion::empty(id, Status::Cancelled);
+            ended.data = data.into();
+            kept.bring(ended, 16);
+            kept.take(16, false).1
+        };
+        assert!(taken_back(b"abcdef"));
+        assert!(!taken_back(b"abcdefgh"));
+    }
+
+    #[test]
     fn what_is_kept_comes_in_order_up_to_a_short_packet() {
-        let kept = Kept::default();
+        let kept = Kept::new(4);
         kept.push(payload(b"abcd"), false);
         kept.push(payload(b"ef"), true);
         kept.push(payload(b"gh"), false);
