@@ -11,6 +11,7 @@ mod guest_of_lab;
 mod lab;
 #[path = "../../benches/support/peer.rs"]
 mod peer;
+#[expect(dead_code, reason = "some of it is for other tests")]
 #[path = "../support/usbip/server.rs"]
 mod server;
 
@@ -74,4 +75,14 @@ fn a_device_of_a_server_of_a_server_conforms() {
 fn a_device_of_the_crate_usbip_conforms() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     conforms(served::peer(&backends::PEER, &runtime));
+}
+
+#[test]
+fn the_table_of_backends_is_what_the_suite_checks() {
+    let text = include_str!("../../docs/backends.md");
+    let table = conformance::table(&backends::ALL);
+    assert!(
+        text.contains(&table),
+        "docs/backends.md should have:\n{table}"
+    );
 }

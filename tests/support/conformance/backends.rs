@@ -30,6 +30,18 @@ impl Backend {
     }
 }
 
+/// All of them, in the order of the table.
+pub(crate) static ALL: [&Backend; 8] = [
+    &IN_PROCESS,
+    &SERVER,
+    &TWO_HOPS,
+    &PEER,
+    &USBIPD,
+    &VUDC,
+    &LIBUSB_ATTACHED,
+    &LIBUSB_GADGET,
+];
+
 /// An emulated device in the same process.
 pub(crate) static IN_PROCESS: Backend = Backend {
     name: "in process",
@@ -59,6 +71,9 @@ pub(crate) static PEER: Backend = Backend {
         unsupported(Ability::ControlData, Refusal::Ends(Status::ProtocolError)),
         unsupported(Ability::ControlStall, Refusal::Ends(Status::ProtocolError)),
         unsupported(Ability::Loopback, Refusal::NotDescribed),
+        unsupported(Ability::ZeroLength, Refusal::OutOfReach),
+        unsupported(Ability::Overflow, Refusal::OutOfReach),
+        unsupported(Ability::PartialData, Refusal::OutOfReach),
         unsupported(Ability::Interrupt, Refusal::NotDescribed),
         unsupported(Ability::Isochronous, Refusal::NotDescribed),
         unsupported(Ability::Halts, Refusal::Ignored),
@@ -98,7 +113,11 @@ pub(crate) static VUDC: Backend = Backend {
 pub(crate) static LIBUSB_ATTACHED: Backend = Backend {
     name: "libusb, attached",
     pattern: Pattern::Mod63,
-    lacks: &[unsupported(Ability::Unplug, Refusal::OutOfReach)],
+    lacks: &[
+        // The kernel's virtual controller has nobody to tell of it.
+        unsupported(Ability::BusReset, Refusal::Ignored),
+        unsupported(Ability::Unplug, Refusal::OutOfReach),
+    ],
 };
 
 /// libusb, with the kernel's gadget on its emulated controllers.

@@ -38,7 +38,7 @@ pub(crate) async fn run(subject: Subject) -> Report {
         report.add(check.name, outcome);
     }
     for lack in subject.backend().lacks {
-        let check = refusals::of(lack.ability);
+        let check = refusals::of(*lack);
         report.add(check.name, bounded(&subject, &check).await);
     }
     report

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use usbwright::{
     protocol::Setup,
-    target::{Bulk, Completion, Device, In, Interface, Out, Pipe},
+    target::{Bulk, Completion, Device, In, Interface, Out, Pipe, TransferFailed},
 };
 
 use super::backends::Backend;
@@ -103,4 +103,16 @@ impl Ends {
 /// A control transfer without an OUT data stage, by the bytes of its setup packet.
 pub(super) async fn request(device: &Device, setup: [u8; 8]) -> Completion {
     device.control(Setup::from_bytes(setup), Vec::new()).await
+}
+
+/// For a transfer of which only matters that it ends well.
+pub(super) trait Done {
+    /// Whether it did.
+    fn done(self) -> Result<(), TransferFailed>;
+}
+
+impl Done for Completion {
+    fn done(self) -> Result<(), TransferFailed> {
+        self.ok().map(drop)
+    }
 }

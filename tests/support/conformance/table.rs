@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{ability::Ability, backends::Backend};
 
 /// A Markdown table with a row for each ability and a column for each backend.
-pub(crate) fn table(backends: &[Backend]) -> String {
+pub(crate) fn table(backends: &[&Backend]) -> String {
     let mut text = String::from("| |");
     let names = backends.iter().map(|it| it.name);
     names.for_each(|name| text.push_str(&format!(" {name} |")));

@@ -66,7 +66,7 @@ impl PipeCore {
             endpoint: endpoint.clone(),
             interval: endpoint.service_interval(speed),
             policy: Mutex::default(),
-            kept: Arc::default(),
+            kept: Arc::new(Kept::new(packet)),
             line: tokio::sync::Mutex::default(),
             begun: Semaphore::new(TURNS as usize),
             largest: (largest / packet).max(1) * packet,

@@ -9,8 +9,12 @@ use bytes::Bytes;
 use usbwright_protocol::{Completion, Payload, Status};
 
 /// A pipe's data for the next read.
-#[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Bytes in a packet.
+    packet: usize,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,18 +31,29 @@ struct Piece {
     ends: bool,
 }
 
-/// Whether a short packet, or an error, ended a transfer that had room for so many bytes.
-fn is_end(ended: &Completion, room: usize) -> bool {
-    match ended.status {
-        Status::Done => ended.data.len() < room,
-        Status::Cancelled | Status::TimedOut => false,
-        _ => true,
-    }
-}
-
 impl Kept {
+    /// Of a pipe with packets of so many bytes.
+    pub(crate) fn new(packet: usize) -> Self {
+        Self {
+            packet,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether a short packet, or an error, ended a transfer that had room for so many bytes.
+    ///
+    /// One that is taken back may have ended meanwhile, and a kernel tells the former only: a part of a packet was a short one.
+    fn is_end(&self, ended: &Completion, room: usize) -> bool {
+        let length = ended.data.len();
+        match ended.status {
+            Status::Done => length < room,
+            Status::Cancelled | Status::TimedOut => !length.is_multiple_of(self.packet),
+            _ => true,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps data, behind what is kept. `ends` tells whether a short packet ended it.
@@ -48,7 +63,8 @@ impl Kept {
 
     /// Keeps what a transfer brought that had room for so many bytes, and that nobody waits for.
     pub(crate) fn keep(&self, ended: Completion, room: usize) {
-        self.state().keep(ended, room);
+        let ends = self.is_end(&ended, room);
+        self.state().keep(ended, ends);
     }
 
     /// Puts back what came before anything that is kept.
@@ -70,9 +86,10 @@ impl Kept {
 
     /// Keeps what a transfer brought that was expected.
     pub(crate) fn arrive(&self, ended: Completion, room: usize) {
+        let ends = self.is_end(&ended, room);
         let mut state = self.state();
         state.expected = state.expected.saturating_sub(1);
-        state.keep(ended, room);
+        state.keep(ended, ends);
     }
 
     /// Whether there is nothing for the next read, nor may be.
@@ -135,8 +152,7 @@ impl State {
         }
     }
 
-    fn keep(&mut self, ended: Completion, room: usize) {
-        let ends = is_end(&ended, room);
+    fn keep(&mut self, ended: Completion, ends: bool) {
         let zero_packet = ends && ended.status == Status::Done && ended.data.is_empty();
         if zero_packet {
             return self.keep_zero_packet();
@@ -165,8 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn a_short_packet_ends_what_was_taken_back_too_late() {
+        let taken_back = |data: &'static [u8]| {
+            let kept = Kept::new(4);
+            let id = usbwright_protocol::TransferId(0);
+            let mut ended = Completion::empty(id, Status::Cancelled);
+            ended.data = data.into();
+            kept.keep(ended, 16);
+            kept.take(16, false).1
+        };
+        assert!(taken_back(b"abcdef"));
+        assert!(!taken_back(b"abcdefgh"));
+    }
+
+    #[test]
     fn what_is_kept_comes_in_order_up_to_a_short_packet() {
-        let kept = Kept::default();
+        let kept = Kept::new(4);
         kept.push(payload(b"abcd"), false);
         kept.push(payload(b"ef"), true);
         kept.push(payload(b"gh"), false);
@@ -195,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_zero_length_packet_ends_a_read_as_it_would_have_on_the_bus() {
-        let kept = Kept::default();
+        let kept = Kept::new(4);
         let take = || kept.take(9, false);
         kept.keep(brought(b"abcd"), 4);
         kept.keep(brought(b""), 4);
@@ -210,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_back_is_waited_for_and_brings_no_end_by_itself() {
-        let kept = Kept::default();
+        let kept = Kept::new(4);
         kept.expect();
         assert!(kept.expects() && !kept.has_nothing());
         let cancelled = Completion {

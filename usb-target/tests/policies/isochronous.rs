@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use usbwright_target::{In, Isochronous, Out, TransferError, Wait, protocol::Status};
 
-use crate::support::{Answer, Bench, Polled, bytes, data, refusal};
+use crate::support::{Answer, Bench, Polled, bytes, refusal};
 
 fn bench() -> Bench {
     let bench = Bench::new();

@@ -12,15 +12,18 @@ use usbwright::{protocol::Status, target::PipePolicy};
 use crate::conformance::{
     Subject,
     data::{Dice, noise},
-    subject::Ends,
+    subject::{Done as _, Ends},
 };
+
+/// How long a read waits for data that is on its way; it never takes so long.
+const LONG: Duration = Duration::from_secs(10);
 
 /// A message goes round.
 async fn works(ends: &Ends) -> Result<()> {
     let message = noise(99, 77);
     let write = ends.output.write(message.clone());
     let (written, read) = tokio::join!(write, ends.input.read(512));
-    written.ok()?;
+    written.done()?;
     let read = read.ok()?;
     ensure!(read.data == message[..], "{read:?} is not the message");
     Ok(())
@@ -35,7 +38,7 @@ pub(super) async fn one(subject: &Subject) -> Result<()> {
     for (place, ticket) in tickets.into_iter().enumerate() {
         let message = noise(place as u64, 100 + place);
         if place != 1 {
-            ends.output.write(message.clone()).await.ok()?;
+            ends.output.write(message.clone()).await.done()?;
         }
         let (ended, read) = queue.next().await.context("it ended early")?;
         ensure!(ended == ticket, "{ended:?} before {ticket:?}");
@@ -85,7 +88,7 @@ pub(super) async fn keeps(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
     let data = noise(9, 4096 + 11);
     let (first, second) = data.split_at(4096);
-    ends.output.write(first.to_vec()).await.ok()?;
+    ends.output.write(first.to_vec()).await.done()?;
     ends.input.set_policy(PipePolicy {
         transfer_timeout: Some(Duration::from_millis(300)),
         ..ends.input.policy()
@@ -95,7 +98,7 @@ pub(super) async fn keeps(subject: &Subject) -> Result<()> {
     ensure!(read.ended(Status::TimedOut), "{read:?}");
     let mut came = read.data.to_vec();
     ends.input.set_policy(PipePolicy::default())?;
-    ends.output.write(second.to_vec()).await.ok()?;
+    ends.output.write(second.to_vec()).await.done()?;
     came.extend(ends.input.read(16_384).await.ok()?.data.to_vec());
     ensure!(came == data, "{} bytes of {}", came.len(), data.len());
     Ok(())
@@ -105,6 +108,10 @@ pub(super) async fn loses_nothing(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
     let data = noise(10, 200_001);
     let (input, mut dice) = (ends.input.clone(), Dice::new(11));
+    input.set_policy(PipePolicy {
+        transfer_timeout: Some(LONG),
+        ..input.policy()
+    })?;
     let reads = async {
         let mut came = Vec::new();
         while came.len() < data.len() {
@@ -116,13 +123,22 @@ pub(super) async fn loses_nothing(subject: &Subject) -> Result<()> {
             } else if dice.roll(2) == 0 {
                 drop(read);
             } else {
-                came.extend(read.await.ok()?.data.to_vec());
+                let read = read.await.ok();
+                let read = read.with_context(|| format!("after {} bytes", came.len()))?;
+                came.extend(read.data.to_vec());
             }
         }
         anyhow::Ok(came)
     };
+    ends.output.set_policy(PipePolicy {
+        transfer_timeout: Some(2 * LONG),
+        ..ends.output.policy()
+    })?;
     let (written, came) = tokio::join!(ends.output.write(data.clone()), reads);
+    let came = came?;
     ensure!(written.ok()?.length == data.len());
-    ensure!(came? == data, "the bytes are not the same");
+    let differ = came.iter().zip(&data).position(|(came, sent)| came != sent);
+    ensure!(differ.is_none(), "byte {differ:?} is another one");
+    ensure!(came.len() == data.len(), "{} bytes", came.len());
     Ok(())
 }

@@ -6,7 +6,11 @@ use usbwright::{
     target::ResetOutcome,
 };
 
-use crate::conformance::{Subject, data::noise, subject::request};
+use crate::conformance::{
+    Subject,
+    data::noise,
+    subject::{Done as _, request},
+};
 
 pub(super) async fn reset(subject: &Subject) -> Result<()> {
     let ends = subject.source_sink().await?;
@@ -17,7 +21,7 @@ pub(super) async fn reset(subject: &Subject) -> Result<()> {
         let read = ends.input.read(4096).await.ok()?;
         ensure!(read.length == 4096, "{read:?}");
         let data = subject.backend().pattern.bytes(513, ends.packet());
-        ends.output.write(data).await.ok()?;
+        ends.output.write(data).await.done()?;
     }
     Ok(())
 }
@@ -36,7 +40,7 @@ pub(super) async fn reset_ends(subject: &Subject) -> Result<()> {
         ensure!(ended.iter().any(|it| read.ended(*it)), "{read:?}");
     }
     let message = noise(1, 100);
-    ends.output.write(message.clone()).await.ok()?;
+    ends.output.write(message.clone()).await.done()?;
     let read = ends.input.read(512).await.ok()?;
     ensure!(read.data == message[..message.len()], "{read:?}");
     Ok(())
@@ -46,7 +50,7 @@ pub(super) async fn reset_ends(subject: &Subject) -> Result<()> {
 pub(crate) async fn reset_empties_the_buffer(subject: &Subject) -> Result<bool> {
     let ends = subject.source_sink().await?;
     let fill = Setup::from_bytes([0x40, 0x5b, 0, 0, 0, 0, 16, 0]);
-    ends.device.control(fill, vec![0xa5; 16]).await.ok()?;
+    ends.device.control(fill, vec![0xa5; 16]).await.done()?;
     let outcome = ends.device.reset().await?;
     ensure!(outcome == ResetOutcome::Kept, "{outcome:?}");
     let read = request(&ends.device, [0xc0, 0x5c, 0, 0, 0, 0, 16, 0]).await;

@@ -6,12 +6,15 @@ use usbwright::{
     target::{Device, PipePolicy, ReaderConfig},
 };
 
-use crate::conformance::{Subject, subject::request};
+use crate::conformance::{
+    Subject,
+    subject::{Done as _, request},
+};
 
 /// Halts an endpoint, as only a test does.
 async fn halt(device: &Device, endpoint: EndpointAddress) -> Result<()> {
     let setup = [0x02, 3, 0, 0, endpoint.byte(), 0, 0, 0];
-    request(device, setup).await.ok()?;
+    request(device, setup).await.done()?;
     ensure!(
         is_halted(device, endpoint).await?,
         "{endpoint} is not halted"
@@ -37,8 +40,8 @@ pub(super) async fn until_reset(subject: &Subject) -> Result<()> {
             ensure!(read.ended(Status::Stalled), "{read:?}");
         }
         // The other way is not concerned.
-        ends.output.write(data.clone()).await.ok()?;
-        ends.input.reset().await.ok()?;
+        ends.output.write(data.clone()).await.done()?;
+        ends.input.reset().await.done()?;
         ensure!(!is_halted(device, ends.input.address()).await?);
         let read = ends.input.read(packet).await.ok()?;
         ensure!(read.data == data[..], "{read:?}");
@@ -47,8 +50,8 @@ pub(super) async fn until_reset(subject: &Subject) -> Result<()> {
         let written = ends.output.write(data.clone()).await;
         ensure!(written.ended(Status::Stalled), "{written:?}");
         ensure!(written.length == 0, "{written:?}");
-        ends.output.reset().await.ok()?;
-        ends.output.write(data.clone()).await.ok()?;
+        ends.output.reset().await.done()?;
+        ends.output.write(data.clone()).await.done()?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use usbwright::protocol::Status;
 use crate::conformance::{
     Subject,
     data::{Dice, noise},
+    subject::Done as _,
 };
 
 /// Lengths of messages, in bytes; none of them fills its last packet at any speed.
@@ -47,7 +48,7 @@ pub(super) async fn ends_with_writes(subject: &Subject) -> Result<()> {
         );
     }
     while let Some((_, written)) = writes.next().await {
-        written.ok()?;
+        written.done()?;
     }
     Ok(())
 }
@@ -67,7 +68,7 @@ pub(super) async fn zero_length(subject: &Subject) -> Result<()> {
 
 pub(super) async fn overflows(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
-    ends.output.write(noise(8, 60)).await.ok()?;
+    ends.output.write(noise(8, 60)).await.done()?;
     let mut queue = ends.input.queue();
     queue.read(7)?;
     let (_, read) = queue.next().await.context("it ended early")?;

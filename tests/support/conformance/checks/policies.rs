@@ -6,7 +6,11 @@ use usbwright::{
     target::{PipePolicy, TransferError},
 };
 
-use crate::conformance::{Subject, data::noise, subject::Ends};
+use crate::conformance::{
+    Subject,
+    data::noise,
+    subject::{Done as _, Ends},
+};
 
 pub(super) async fn ignores_short(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
@@ -17,7 +21,7 @@ pub(super) async fn ignores_short(subject: &Subject) -> Result<()> {
     let data = noise(1, 3001);
     let writes = async {
         for piece in data.chunks(307) {
-            ends.output.write(piece.to_vec()).await.ok()?;
+            ends.output.write(piece.to_vec()).await.done()?;
         }
         anyhow::Ok(())
     };
@@ -35,7 +39,7 @@ async fn two_messages(subject: &Subject, policy: PipePolicy) -> Result<(Ends, [V
     for message in &messages {
         let mut padded = message.clone();
         padded.truncate(ends.packet() - 1);
-        ends.output.write(padded).await.ok()?;
+        ends.output.write(padded).await.done()?;
     }
     ends.input.set_policy(policy)?;
     let shorten = |it: Vec<u8>| it[..it.len().min(ends.packet() - 1)].to_vec();

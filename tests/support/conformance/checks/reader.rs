@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use usbwright::target::{ReaderConfig, TransferError};
 
-use crate::conformance::{Subject, data::noise};
+use crate::conformance::{Subject, data::noise, subject::Done as _};
 
 pub(super) async fn in_order(subject: &Subject) -> Result<()> {
     let ends = subject.loopback().await?;
@@ -23,7 +23,7 @@ pub(super) async fn in_order(subject: &Subject) -> Result<()> {
     reader.start();
     let writes = async {
         for message in &messages {
-            ends.output.write(message.clone()).await.ok()?;
+            ends.output.write(message.clone()).await.done()?;
         }
         anyhow::Ok(())
     };
@@ -51,12 +51,12 @@ pub(super) async fn stops_and_starts(subject: &Subject) -> Result<()> {
         let refused = ends.input.read(512).await.error;
         let address = ends.input.address();
         ensure!(refused == Some(TransferError::Reading(address)));
-        ends.output.write(message.clone()).await.ok()?;
+        ends.output.write(message.clone()).await.done()?;
         let came = reader.next().await?;
         ensure!(came.data() == &message[..], "{came:?}");
         handle.stop().await;
         // What comes while it is stopped is for whoever reads.
-        ends.output.write(message.clone()).await.ok()?;
+        ends.output.write(message.clone()).await.done()?;
         let read = ends.input.read(512).await.ok()?;
         ensure!(read.data == message[..], "{round}: {read:?}");
     }

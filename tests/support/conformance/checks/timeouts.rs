@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use usbwright::{protocol::Status, target::PipePolicy};
 
-use crate::conformance::{Subject, data::noise};
+use crate::conformance::{Subject, data::noise, subject::Done as _};
 
 /// Short, as the test waits for it; it is real time.
 const TIMEOUT: Duration = Duration::from_millis(60);
@@ -22,7 +22,7 @@ pub(super) async fn reads(subject: &Subject) -> Result<()> {
     ensure!(began.elapsed() >= TIMEOUT, "after {:?}", began.elapsed());
     let message = noise(1, 99);
     ends.input.set_policy(PipePolicy::default())?;
-    ends.output.write(message.clone()).await.ok()?;
+    ends.output.write(message.clone()).await.done()?;
     let read = ends.input.read(512).await.ok()?;
     ensure!(read.data == message[..], "{read:?}");
     Ok(())

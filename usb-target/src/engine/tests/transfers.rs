@@ -40,7 +40,7 @@ fn what_a_transfer_brings_whose_future_was_dropped_is_kept() {
     let wire = Wire::without_outside();
     wire.state().is_deaf = true;
     let (engine, _clock) = manual(&wire);
-    let kept = Arc::new(Kept::default());
+    let kept = Arc::new(Kept::new(64));
     for late in [false, true] {
         let kind = TransferKind::In { length: 64 };
         let mut flight = Flight::new(&engine, Some(&kept), endpoint(1), kind, None);
