@@ -233,7 +233,7 @@ impl Run {
             (What::Control(request), _) => self.control(request, &mut sink).await,
             (What::Pipe(..), None) => unreachable!("a step of a pipe has it"),
         };
-        sink.end(ended.as_ref().map(|()| ()))?;
+        sink.end(ended.as_ref().err())?;
         ended
     }
 
