@@ -189,6 +189,13 @@ fn data_is_dumped_or_goes_to_a_file() {
 }
 
 #[test]
+fn what_a_read_has_left_comes_first_in_the_next_ones() {
+    let data = read("io gadget-zero,pattern=1 1in read 1000 then 1in read 512 --count 4");
+    let expected = (0..1000 + 4 * 512).map(|i: usize| (i % 512 % 63) as u8);
+    assert!(data.into_iter().eq(expected));
+}
+
+#[test]
 fn short_packets_end_reads_or_are_passed_over() {
     let written =
         "io gadget-zero --configuration 2 1out write --text abc then 1out write --text de";

@@ -26,7 +26,7 @@ pub(super) struct Tone {
 
 /// A step's failure.
 #[derive(Debug, thiserror::Error)]
-#[error("{pipe}: {error}{}", after(*.length))]
+#[error("{}{error}{}", before(.pipe, .error), after(*.length))]
 pub(super) struct Failed {
     /// The endpoint's address, or `control`.
     pub(super) pipe: String,
@@ -59,6 +59,14 @@ impl From<TransferError> for Cause {
             error @ TransferError::Type { .. } => Self::Type(error),
             error => Self::Transfer(error),
         }
+    }
+}
+
+/// The pipe, unless the error names it.
+fn before(pipe: &str, error: &Cause) -> String {
+    match error {
+        Cause::Type(_) | Cause::Transfer(TransferError::Direction { .. }) => String::new(),
+        _ => format!("{pipe}: "),
     }
 }
 
