@@ -189,6 +189,13 @@ fn data_is_dumped_or_goes_to_a_file() {
 }
 
 #[test]
+fn what_a_read_has_left_comes_first_in_the_next_ones() {
+    let data = read("io gadget-zero,pattern=1 1in read 1000 then 1in read 512 --count 4");
+    let expected = (0..1000 + 4 * 512).map(|i: usize| (i % 512 % 63) as u8);
+    assert!(data.into_iter().eq(expected));
+}
+
+#[test]
 fn short_packets_end_reads_or_are_passed_over() {
     let written =
         "io gadget-zero --configuration 2 1out write --text abc then 1out write --text de";
@@ -365,6 +372,54 @@ fn a_signal_ends_a_read_that_waits_with_what_had_come() {
         let expected = "0x81: it was ended by a signal after 2 bytes";
         assert_eq!(told.contains(expected), code == 1, "{told}");
     }
+}
+
+#[test]
+fn a_step_that_fails_ends_those_beside_it() {
+    let steps = "io --configuration 2 gadget-zero --json 1in read 64 and control 0xc0 1 0 0 4";
+    let mut told = lines(steps);
+    told.sort_by_key(|line| line["step"].to_string());
+    let told: Vec<_> = told
+        .iter()
+        .map(|line| (&line["status"], &line["error"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                &json!("cancelled"),
+                &json!("0x81: it was ended, as a step beside it failed")
+            ),
+            (&json!("stalled"), &json!("control: it stalled")),
+        ]
+    );
+    let (code, _, told) = failure(&steps.replace("--json", ""));
+    assert_eq!(code, Some(1));
+    assert_eq!(told, "usbwright: error: control: it stalled");
+}
+
+#[test]
+fn a_server_that_ends_is_told() {
+    let server = Server::start("gadget-zero");
+    let device = &server.devices[0];
+    let steps =
+        format!("io --configuration 2 {device} 1out write --text hi then 1in read --count 0");
+    let mut child = usbwright(&steps).spawn().unwrap();
+    let mut came = [0; 2];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut came)
+        .unwrap();
+    drop(server);
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("0x81: the device is gone after 2 bytes"),
+        "{told}"
+    );
 }
 
 #[test]

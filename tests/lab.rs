@@ -373,3 +373,19 @@ fn a_stock_kernel_boots_in_qemu() {
     assert!(!Path::new("/etc/new").exists());
     place.assert_nothing_left();
 }
+
+#[test]
+fn the_demonstration_with_a_kernel_moves_data_through_its_driver() {
+    let _kernel = Place::new();
+    let shown = Command::new(USBWRIGHT)
+        .args(["demo", "--kernel"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout);
+    let told = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.success(), "{text}\n{told}");
+    assert!(text.contains("has attached the device"), "{text}");
+    assert!(text.contains("case 27:"), "{text}");
+    assert!(!text.contains("FAILED"), "{text}");
+}

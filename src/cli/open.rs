@@ -93,7 +93,8 @@ impl DeviceName {
         let device = self.open(Options::new().unconfigured())?;
         let description = device.description();
         let first = description.configurations().first();
-        if let (None, Some(first)) = (device.configuration(), first) {
+        let configured = state(&device).configuration.is_some_and(|it| it != 0);
+        if let (false, Some(first)) = (configured, first) {
             let value = first.descriptor.value;
             if let Err(error) = device.set_configuration(value).wait() {
                 warn!("{self} is not configured: {error}");

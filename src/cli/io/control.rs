@@ -78,7 +78,8 @@ struct Named {
 #[derive(Debug, Subcommand)]
 enum Ask {
     /// A descriptor, as it comes.
-    GetDescriptor {
+    #[command(name = "get-descriptor")]
+    Descriptor {
         /// Its kind: device, configuration, string, qualifier, other-speed, bos, or a number.
         #[arg(value_parser = descriptor)]
         kind: u8,
@@ -95,7 +96,8 @@ enum Ask {
         format: Format,
     },
     /// The status of the device, an endpoint or an interface, of two bytes.
-    GetStatus {
+    #[command(name = "get-status")]
+    Status {
         /// An endpoint, or else the device is asked.
         #[arg(value_name = "PIPE", value_parser = words::endpoint)]
         pipe: Option<EndpointAddress>,
@@ -106,12 +108,14 @@ enum Ask {
         format: Format,
     },
     /// The value of the configuration in force, of one byte.
-    GetConfiguration {
+    #[command(name = "get-configuration")]
+    Configuration {
         #[command(flatten)]
         format: Format,
     },
     /// The setting in force of an interface, of one byte.
-    GetInterface {
+    #[command(name = "get-interface")]
+    Interface {
         /// The interface.
         #[arg(value_parser = words::byte)]
         interface: u8,
@@ -220,7 +224,7 @@ impl Data {
 impl From<Ask> for Request {
     fn from(ask: Ask) -> Self {
         let (request_type, request, value, index, length, format) = match ask {
-            Ask::GetDescriptor {
+            Ask::Descriptor {
                 kind,
                 index,
                 language,
@@ -231,7 +235,7 @@ impl From<Ask> for Request {
                 let request = request::GET_DESCRIPTOR;
                 (0x80, request, value, language, length, format)
             }
-            Ask::GetStatus {
+            Ask::Status {
                 pipe,
                 interface,
                 format,
@@ -244,8 +248,8 @@ impl From<Ask> for Request {
                 let request = request::GET_STATUS;
                 (request_type, request, 0, index.into(), 2, format)
             }
-            Ask::GetConfiguration { format } => (0x80, request::GET_CONFIGURATION, 0, 0, 1, format),
-            Ask::GetInterface { interface, format } => {
+            Ask::Configuration { format } => (0x80, request::GET_CONFIGURATION, 0, 0, 1, format),
+            Ask::Interface { interface, format } => {
                 let request = request::GET_INTERFACE;
                 (0x81, request, 0, interface.into(), 1, format)
             }

@@ -47,7 +47,7 @@ Examples:
   usbwright io gadget-zero 0x81 read 64                   # a Gadget Zero sends zeros,
   usbwright io gadget-zero,pattern=1 1in read 64 --hex    # or a pattern, and stalls where it
   usbwright io gadget-zero 1out write --data 0001         # is sent anything else:
-  usbwright io --keep-going gadget-zero 1out write --text no then 1out reset then 1out write --data 00
+  usbwright io --keep-going gadget-zero 1out write --data 01 then 1out reset then 1in read
   usbwright io gadget-zero control 0x40 0x5b 0 0 --text hello then control 0xc0 0x5c 0 0 5
   usbwright io gadget-zero --alternate 1 0x82 packets 8
   usbwright io pc.example/1-1 control get-descriptor device
@@ -233,7 +233,7 @@ impl Run {
             (What::Control(request), _) => self.control(request, &mut sink).await,
             (What::Pipe(..), None) => unreachable!("a step of a pipe has it"),
         };
-        sink.end(ended.as_ref().map(|()| ()))?;
+        sink.end(ended.as_ref().err())?;
         ended
     }
 

@@ -35,6 +35,8 @@ impl Plan {
         let length = read.length.map_or(packet, |it| it as usize);
         // A transfer has all of its time where none is before it; and what comes after a short packet is left to whoever reads next.
         let alone = timed || read.until_short || read.ignore_short || read.count == 1;
+        // A queue knows nothing of what was kept of an earlier read.
+        let alone = alone || pipe.has_kept();
         let whole = length.is_multiple_of(packet) && length <= pipe.largest_transfer();
         let depth = match alone || !whole {
             true => 1,

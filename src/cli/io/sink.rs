@@ -26,7 +26,7 @@ pub(super) struct Tone {
 
 /// A step's failure.
 #[derive(Debug, thiserror::Error)]
-#[error("{pipe}: {error}{}", after(*.length))]
+#[error("{}{error}{}", before(.pipe, .error), after(*.length))]
 pub(super) struct Failed {
     /// The endpoint's address, or `control`.
     pub(super) pipe: String,
@@ -62,6 +62,14 @@ impl From<TransferError> for Cause {
     }
 }
 
+/// The pipe, unless the error names it.
+fn before(pipe: &str, error: &Cause) -> String {
+    match error {
+        Cause::Type(_) | Cause::Transfer(TransferError::Direction { .. }) => String::new(),
+        _ => format!("{pipe}: "),
+    }
+}
+
 fn after(length: u64) -> String {
     match length {
         0 => String::new(),
@@ -74,7 +82,7 @@ fn after(length: u64) -> String {
 pub(super) fn refuse(step: &Step, tone: Tone, error: anyhow::Error) -> anyhow::Result<()> {
     if tone.json {
         let sink = Sink::to(Out::Json { data: None }, step, tone);
-        sink.end(Err(&error))?;
+        sink.end(Some(&error))?;
     }
     Err(error)
 }
@@ -178,12 +186,12 @@ impl Sink {
     }
 
     /// Tells how the step has ended.
-    pub(super) fn end(self, ended: Result<(), &anyhow::Error>) -> anyhow::Result<()> {
+    pub(super) fn end(self, failed: Option<&anyhow::Error>) -> anyhow::Result<()> {
         if self.tone.json {
-            let line = self.as_json(ended);
+            let line = self.into_json(failed);
             return super::super::print(&line.to_string());
         }
-        if ended.is_ok() && !self.tone.quiet {
+        if failed.is_none() && !self.tone.quiet {
             let name = self.words.split(' ').take(2).collect::<Vec<_>>().join(" ");
             match self.length {
                 1 => eprintln!("{name}: 1 byte"),
@@ -193,15 +201,15 @@ impl Sink {
         Ok(())
     }
 
-    fn as_json(self, ended: Result<(), &anyhow::Error>) -> Value {
-        let status = match ended {
-            Ok(()) => Some("done"),
-            Err(error) => error.downcast_ref::<Failed>().and_then(status),
+    fn into_json(self, failed: Option<&anyhow::Error>) -> Value {
+        let status = match failed {
+            None => Some("done"),
+            Some(error) => error.downcast_ref::<Failed>().and_then(status),
         };
         let mut line = json!({
             "step": self.words,
             "status": status,
-            "error": ended.err().map(|error| format!("{error:#}")),
+            "error": failed.map(|error| format!("{error:#}")),
             "length": self.length,
         });
         if let Out::Json { data: Some(data) } = &self.out {

@@ -189,6 +189,11 @@ impl<K: Kind, W: Way> Pipe<K, W> {
         self.core.reset().await
     }
 
+    /// Whether anything is kept for the next read, or may be once a transfer has been taken back. A [queue](Queue) does not take it.
+    pub fn has_kept(&self) -> bool {
+        !self.core.kept.has_nothing()
+    }
+
     /// Throws away what was kept for the next read, and tells how many bytes that were.
     #[doc(alias = "WinUsb_FlushPipe")]
     pub fn flush(&self) -> usize {

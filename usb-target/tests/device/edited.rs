@@ -31,6 +31,15 @@ pub(crate) fn open(
     script: &Script,
     edit: impl FnMut(&Setup, usize) -> Option<Answer> + Send + 'static,
 ) -> Result<Device, usbwright_target::OpenError> {
+    open_with(Options::new(), script, edit)
+}
+
+/// Opens it so.
+pub(crate) fn open_with(
+    options: Options,
+    script: &Script,
+    edit: impl FnMut(&Setup, usize) -> Option<Answer> + Send + 'static,
+) -> Result<Device, usbwright_target::OpenError> {
     let clock = ManualClock::new();
     let firmware = Firmware(script.clone());
     let device =
@@ -41,7 +50,7 @@ pub(crate) fn open(
         resets: 0,
         done: VecDeque::new(),
     };
-    now(Options::new().clock(clock).open(port))
+    now(options.clock(clock).open(port))
 }
 
 /// Whether a request asks for this descriptor.

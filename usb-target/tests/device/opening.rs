@@ -89,6 +89,33 @@ fn a_device_that_refuses_its_configuration_is_not_opened() {
 }
 
 #[test]
+fn a_device_is_opened_without_being_configured_though_it_refuses_that_and_is_malformed() {
+    let script = Script::default();
+    let device = edited::open_with(Options::new().unconfigured(), &script, |setup, _| {
+        let second = asks(setup, kind::CONFIGURATION) && setup.descriptor().1 == 1;
+        let refused = setup.request == request::SET_CONFIGURATION;
+        match second {
+            true => Some((Status::Done, vec![9, 2, 8, 0, 1, 1, 0, 0x80, 50])),
+            false => refused.then(|| (Status::Stalled, Vec::new())),
+        }
+    });
+    let device = device.unwrap();
+    assert_eq!(device.configuration(), None);
+    assert!(script.state().configurations.is_empty());
+    let description = device.description();
+    assert_eq!(description.configurations().len(), 1);
+    assert!(description.defects()[0].to_string().contains("at index 1"));
+    assert!(now(device.set_configuration(1)).is_err());
+    assert_eq!(
+        now(device.interface(0)).unwrap_err(),
+        ClaimError::NotConfigured
+    );
+    // A reset finds it as it was.
+    let outcome = now(device.reset()).unwrap();
+    assert_eq!(outcome, usbwright_target::ResetOutcome::Kept);
+}
+
+#[test]
 fn a_malformed_device_is_not_opened_and_the_error_tells_where_it_is_wrong() {
     let with = |kind, status, bytes: &'static [u8]| {
         let opened = edited::open(&Script::default(), move |setup, _| {
