@@ -245,11 +245,11 @@ mod tests {
         assert!(kept.expects() && !kept.has_nothing());
         let cancelled = Completion {
             status: Status::Cancelled,
-            ..brought(b"ab")
+            ..brought(b"abcd")
         };
-        kept.arrive(cancelled, 4);
+        kept.arrive(cancelled, 8);
         assert!(!kept.expects());
         let (data, ended) = kept.take(9, false);
-        assert_eq!((data.to_vec(), ended), (b"ab".to_vec(), false));
+        assert_eq!((data.to_vec(), ended), (b"abcd".to_vec(), false));
     }
 }
