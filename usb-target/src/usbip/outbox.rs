@@ -5,9 +5,9 @@ use std::{collections::VecDeque, io::IoSlice, ops::Range};
 use bytes::Bytes;
 
 /// Commands that may wait before they are written without being asked for.
-const FULL_COMMANDS: usize = 32;
+const FULL_COMMANDS: usize = 64;
 /// Bytes that may wait so.
-const FULL_BYTES: usize = 64 << 10;
+const FULL_BYTES: usize = 1 << 20;
 
 /// Commands in order, ready for gathered writes. Once it has grown to what the traffic needs, nothing is allocated.
 #[derive(Debug, Default)]
