@@ -59,9 +59,9 @@ impl Pending {
 #[derive(Debug)]
 pub(super) struct Outstanding {
     next: u32,
+    /// Whether numbers have begun anew: only then can one be taken.
+    wrapped: bool,
     transfers: HashMap<u32, Pending, Spread>,
-    /// The numbers of those that have an owner.
-    numbers: HashMap<TransferId, u32, Spread>,
     /// The unlinks under way, and the transfers that they ask for.
     unlinks: HashMap<u32, u32, Spread>,
     /// Transfers that the server has said it does not know, the oldest first.
@@ -73,8 +73,8 @@ impl Outstanding {
         let spread = Spread::new();
         Self {
             next: 1,
+            wrapped: false,
             transfers: HashMap::with_hasher(spread),
-            numbers: HashMap::with_hasher(spread),
             unlinks: HashMap::with_hasher(spread),
             late: VecDeque::new(),
         }
@@ -94,9 +94,6 @@ impl Outstanding {
             kind,
             unlink: None,
         };
-        if let Some(owner) = owner {
-            self.numbers.insert(owner, sequence);
-        }
         self.transfers.insert(sequence, pending);
     }
 
@@ -105,12 +102,15 @@ impl Outstanding {
         loop {
             let sequence = self.next;
             self.next = self.next.wrapping_add(1);
-            let taken = self.transfers.contains_key(&sequence)
-                || !self.unlinks.is_empty() && self.unlinks.contains_key(&sequence);
-            if sequence != 0 && !taken {
+            self.wrapped |= self.next == 0;
+            if !self.wrapped || sequence != 0 && !self.is_taken(sequence) {
                 return sequence;
             }
         }
+    }
+
+    fn is_taken(&self, number: u32) -> bool {
+        self.transfers.contains_key(&number) || self.unlinks.contains_key(&number)
     }
 
     pub(super) fn find(&self, sequence: u32) -> Option<&Pending> {
@@ -120,11 +120,8 @@ impl Outstanding {
     /// Takes a transfer out that has ended, or can't be heard of any more.
     pub(super) fn remove(&mut self, sequence: u32) -> Option<Pending> {
         let pending = self.transfers.remove(&sequence)?;
-        match pending.owner {
-            Some(owner) => {
-                self.numbers.remove(&owner);
-            }
-            None => self.late.retain(|late| *late != sequence),
+        if pending.owner.is_none() {
+            self.late.retain(|late| *late != sequence);
         }
         if let Some(unlink) = pending.unlink {
             self.unlinks.remove(&unlink);
@@ -132,9 +129,11 @@ impl Outstanding {
         Some(pending)
     }
 
-    /// The number of an owner's transfer.
+    /// The number of an owner's transfer. It is sought, as few transfers are ever taken back.
     pub(super) fn number_of(&self, owner: TransferId) -> Option<u32> {
-        self.numbers.get(&owner).copied()
+        let mut transfers = self.transfers.iter();
+        let found = transfers.find(|(_, pending)| pending.owner == Some(owner));
+        found.map(|(sequence, _)| *sequence)
     }
 
     /// Begins to unlink a transfer, and tells the unlink's number. `None` where it has been asked for already.
@@ -171,16 +170,14 @@ impl Outstanding {
 
     /// Ends a transfer for its owner, who is not to hear of it again.
     pub(super) fn disown(&mut self, sequence: u32, status: Status) -> Option<Completion> {
-        let pending = self.transfers.get_mut(&sequence)?;
-        if let Some(owner) = pending.owner {
-            self.numbers.remove(&owner);
-        }
-        pending.end(status)
+        self.transfers.get_mut(&sequence)?.end(status)
     }
 
     /// The numbers of the transfers that have owners, in the order in which they were submitted.
     pub(super) fn owned(&self) -> Vec<u32> {
-        let mut owned: Vec<u32> = self.numbers.values().copied().collect();
+        let transfers = self.transfers.iter();
+        let owned = transfers.filter(|(_, pending)| pending.owner.is_some());
+        let mut owned: Vec<u32> = owned.map(|(sequence, _)| *sequence).collect();
         owned.sort_unstable_by_key(|sequence| sequence.wrapping_sub(self.next));
         owned
     }
@@ -192,13 +189,13 @@ impl Outstanding {
 
     /// How many transfers nobody waits for.
     pub(super) fn ownerless(&self) -> usize {
-        self.transfers.len() - self.numbers.len()
+        let transfers = self.transfers.values();
+        transfers.filter(|pending| pending.owner.is_none()).count()
     }
 
     /// Forgets everything; owners have been told.
     pub(super) fn clear(&mut self) {
         self.transfers.clear();
-        self.numbers.clear();
         self.unlinks.clear();
         self.late.clear();
     }
