@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     marker::PhantomData,
+    sync::atomic::Ordering,
     task::{Context, Poll},
 };
 
@@ -64,6 +65,9 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
     ) -> Result<Ticket, TransferError> {
         let core = self.core();
         core.refuse_bytes(way)?;
+        if core.reading.load(Ordering::Acquire) {
+            return Err(TransferError::Reading(core.address()));
+        }
         let most = core.largest();
         if length > most {
             return Err(TransferError::TooLong { length, most });

@@ -1,6 +1,6 @@
 //! Queues: many transfers in flight, and their ends in order.
 
-use usbwright_target::{PipePolicy, Wait, protocol::Status};
+use usbwright_target::{PipePolicy, ReaderConfig, TransferError, Wait, protocol::Status};
 
 use crate::support::{Answer, Bench, LARGEST, PACKET, Polled, ScriptedPort, bytes, data, failure};
 
@@ -46,6 +46,19 @@ fn all_transfers_may_be_taken_back_but_for_those_that_have_ended() {
         let (_, ended) = queue.next().wait().unwrap();
         assert_eq!(failure(ended).0, Status::Cancelled);
     }
+}
+
+#[test]
+fn a_queue_does_not_read_where_a_continuous_reader_does() {
+    let bench = Bench::new();
+    let pipe = bench.source(PipePolicy::default());
+    let mut queue = pipe.queue();
+    let reader = pipe.reader(ReaderConfig::new(PACKET)).unwrap();
+    reader.start();
+    let refused = queue.read(PACKET).unwrap_err();
+    assert_eq!(refused, TransferError::Reading(pipe.address()));
+    drop(reader);
+    assert!(queue.read(PACKET).is_ok());
 }
 
 #[test]

@@ -1,24 +1,30 @@
-//! A device, opened: its configurations, its interfaces, endpoint zero, and what to do when it fails.
+//! A device, opened: its configurations, its interfaces and endpoint zero.
+
+mod open;
+mod reset;
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use usbwright_protocol::{
-    DeviceSummary, Port, Setup, Speed, Status,
+    DeviceSummary, Port, Setup, Speed,
     descriptor::{ConfigurationDescriptor, DeviceDescriptor},
     request,
 };
 
+pub use self::{
+    open::{OpenError, Options},
+    reset::ResetOutcome,
+};
 use crate::{
     completion::{Completion, TransferFailed},
     control,
-    engine::{Clock, Engine},
-    enumerate::{self, ControlAnswer, Description, EnumerationError, Rigour},
+    engine::Engine,
+    enumerate::{Description, Rigour},
     interface::{Claim, Interface},
     pipe::PipePolicy,
     power::{PowerPolicy, PowerUnsupported},
@@ -48,142 +54,6 @@ struct Present {
     configuration: u8,
     claims: BTreeMap<u8, Weak<Claim>>,
     control_timeout: Option<Duration>,
-}
-
-/// How a device is opened.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    clock: Clock,
-    choice: Choice,
-}
-
-/// Which configuration a device takes as it is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Choice {
-    /// The one in force, or the first one where none is.
-    #[default]
-    Present,
-    /// The one of that value.
-    Value(u8),
-    /// None is set.
-    Untouched,
-}
-
-impl Options {
-    /// The system's clock, and the configuration that is in force, or the first one where none is.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The clock that timeouts and an emulated device go by.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
-        self.clock = clock.into();
-        self
-    }
-
-    /// The configuration to choose, by its value.
-    #[must_use]
-    pub fn configuration(mut self, value: u8) -> Self {
-        self.choice = Choice::Value(value);
-        self
-    }
-
-    /// Leaves the configuration as it is, and takes a device as well whose configurations can't be read or are malformed: they are left
-    /// out, and told by [`Description::defects`]. For whoever looks at a device that may be broken.
-    #[must_use]
-    pub fn unconfigured(mut self) -> Self {
-        self.choice = Choice::Untouched;
-        self
-    }
-
-    /// Opens a device: reads its descriptors and has it take a configuration.
-    ///
-    /// # Errors
-    /// Where its descriptors can't be read or are malformed, or it does not take the configuration.
-    pub async fn open(self, port: impl Port + 'static) -> Result<Device, OpenError> {
-        self.open_boxed(Box::new(port)).await
-    }
-
-    /// Opens a device as [`open`](Self::open) does, where its kind is known at run time only.
-    ///
-    /// # Errors
-    /// As `open` has them.
-    pub async fn open_boxed(self, port: Box<dyn Port>) -> Result<Device, OpenError> {
-        let engine = Engine::new(port, self.clock);
-        let speed = engine.summary().speed;
-        let rigour = match self.choice {
-            Choice::Untouched => Rigour::Lenient,
-            _ => Rigour::Strict,
-        };
-        let description = describe(&engine, speed, rigour).await?;
-        let host = Arc::clone(&engine);
-        let state = enumerate::read_state(move |setup| ask(&host, setup)).await;
-        let told = state.configuration.unwrap_or(0);
-        // One that it does not describe is of no use.
-        let now = description.configuration(told).map_or(0, |_| told);
-        let device = Device(Arc::new(Shared {
-            engine,
-            speed,
-            description: RwLock::new(Arc::new(description)),
-            present: Mutex::new(Present {
-                configuration: now,
-                claims: BTreeMap::new(),
-                control_timeout: Some(control::TIMEOUT),
-            }),
-            rigour,
-            changing: tokio::sync::Mutex::default(),
-        }));
-        let description = device.description();
-        let first = description.configurations().first();
-        let wanted = match (self.choice, now) {
-            (Choice::Value(value), _) => Some(value),
-            (Choice::Present, 0) => first.map(|it| it.descriptor.value),
-            _ => None,
-        };
-        if let Some(value) = wanted {
-            device.set_configuration(value).await?;
-        }
-        Ok(device)
-    }
-}
-
-/// What a device tells of itself.
-async fn describe(
-    engine: &Arc<Engine>,
-    speed: Speed,
-    rigour: Rigour,
-) -> Result<Description, EnumerationError> {
-    let host = Arc::clone(engine);
-    let ask = move |setup| ask(&host, setup);
-    match rigour {
-        Rigour::Strict => enumerate::enumerate(speed, ask).await,
-        Rigour::Lenient => enumerate::enumerate_leniently(speed, ask).await,
-    }
-}
-
-/// A control transfer for the enumeration. It is a future of a known type that borrows nothing: the compiler does not see through others
-/// that they may go to another thread.
-fn ask(engine: &Arc<Engine>, setup: Setup) -> Pin<Box<dyn Future<Output = ControlAnswer> + Send>> {
-    let engine = Arc::clone(engine);
-    Box::pin(async move {
-        let answer = control::transfer(&engine, setup, Bytes::new()).await;
-        ControlAnswer {
-            status: answer.status().unwrap_or(Status::ProtocolError),
-            data: answer.data.into_bytes(),
-        }
-    })
-}
-
-/// Why a device can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its descriptors can't be read, or are malformed.
-    #[error(transparent)]
-    Enumeration(#[from] EnumerationError),
-    /// It does not take a configuration.
-    #[error(transparent)]
-    Configuration(#[from] ConfigurationError),
 }
 
 /// Why a configuration was not chosen.
@@ -226,18 +96,6 @@ pub enum ClaimError {
         "interface {0} is claimed already: use a clone of that handle, or drop it and its pipes"
     )]
     Claimed(u8),
-}
-
-/// What a reset has left of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a device may be gone"]
-pub enum ResetOutcome {
-    /// It is the same device, and its configuration and settings are in force again. Pipes stay valid.
-    Kept,
-    /// It has become another device, which wants to be opened anew: its pipes and interfaces are stale.
-    Changed,
-    /// It is gone.
-    Gone,
 }
 
 impl Shared {
@@ -437,66 +295,6 @@ impl Device {
         }
     }
 
-    /// Resets the device's port. Every transfer ends, and so continuous readers stop; where the device is still the same, its configuration
-    /// and settings are restored, and pipes stay valid.
-    ///
-    /// It is the same where its device descriptor, its configurations, its BOS and its serial number are (as far as it tells that
-    /// now), as Linux has it. Where it is not, where there is an error, or where the future is dropped, its pipes are stale and no
-    /// configuration is in force.
-    ///
-    /// # Errors
-    /// Where the device answers, but can't be brought back to where it was: it wants to be opened anew.
-    #[doc(alias = "IOCTL_INTERNAL_USB_RESET_PORT")]
-    pub async fn reset(&self) -> Result<ResetOutcome, OpenError> {
-        let _one = self.0.change().await;
-        let mut unsettled = Unsettled(Some(self));
-        let outcome = self.reset_and_restore().await;
-        if let Ok(ResetOutcome::Kept | ResetOutcome::Gone) = outcome {
-            unsettled.0 = None;
-        }
-        outcome
-    }
-
-    async fn reset_and_restore(&self) -> Result<ResetOutcome, OpenError> {
-        let engine = &self.0.engine;
-        engine.reset();
-        let found = describe(engine, self.0.speed, self.0.rigour).await;
-        if !self.is_connected() {
-            return Ok(ResetOutcome::Gone);
-        }
-        if !found?.is_of_same_device(&self.description()) {
-            return Ok(ResetOutcome::Changed);
-        }
-        let configuration = self.0.present().configuration;
-        match self.restore(configuration).await {
-            Ok(()) => Ok(ResetOutcome::Kept),
-            Err(_) if !self.is_connected() => Ok(ResetOutcome::Gone),
-            Err(error) => Err(ConfigurationError::from(error).into()),
-        }
-    }
-
-    async fn restore(&self, configuration: u8) -> Result<(), TransferFailed> {
-        if configuration == 0 {
-            return Ok(());
-        }
-        self.configure(configuration).await?;
-        for claim in self.0.claims() {
-            match claim.alternate() {
-                0 => {}
-                alternate => claim.set(alternate).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes every pipe stale, as no configuration is in force any more.
-    fn retire(&self) {
-        self.0.present().configuration = 0;
-        for claim in self.0.claims() {
-            claim.pipes().iter().for_each(|pipe| pipe.retire());
-        }
-    }
-
     /// The power policy in force; `None` where the device can't be suspended, as with every backend here.
     #[doc(alias = "WinUsb_GetPowerPolicy")]
     pub fn power_policy(&self) -> Option<PowerPolicy> {
@@ -517,29 +315,22 @@ impl Device {
 
     /// To be told by whoever manages its power that the device has resumed from suspend: pipes whose policy says so are reset. No backend
     /// here hears of it by itself.
+    ///
+    /// # Errors
+    /// Where a pipe can't be reset: the first of such errors. The others are reset all the same.
     #[doc(alias = "RESET_PIPE_ON_RESUME")]
     pub async fn resumed(&self) -> Result<(), TransferFailed> {
+        let mut outcome = Ok(());
         for claim in self.0.claims() {
             for pipe in claim.pipes() {
                 let PipePolicy {
                     reset_on_resume, ..
                 } = *pipe.policy();
                 if reset_on_resume {
-                    let _ = pipe.reset().await.ok()?;
+                    outcome = outcome.and(pipe.reset().await.ok().map(drop));
                 }
             }
         }
-        Ok(())
-    }
-}
-
-/// A device that is being reset: its pipes are stale if that does not end well.
-struct Unsettled<'a>(Option<&'a Device>);
-
-impl Drop for Unsettled<'_> {
-    fn drop(&mut self) {
-        if let Some(device) = self.0 {
-            device.retire();
-        }
+        outcome
     }
 }
