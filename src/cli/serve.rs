@@ -1,9 +1,12 @@
 //! `usbwright serve`: exports devices over USB/IP until it is told to end.
 
-use std::{process::ExitCode, time::Instant};
+use std::{process::ExitCode, thread, time::Instant};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 use usbwright::{
     emulator::{
         Bus,
@@ -43,10 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let ended = runtime.block_on(serve(arguments));
-    // A device that is still being asked for, elsewhere, is not waited for.
-    runtime.shutdown_background();
-    ended
+    runtime.block_on(serve(arguments))
 }
 
 async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -80,10 +80,22 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Does what [`plug`] does on a thread where it may block.
+/// Does what [`plug`] does on a thread where it may block, and which has ended when this returns. Where the future is dropped, a device that
+/// is still being asked for, elsewhere, is not waited for.
 pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
     let (bus, specs) = (bus.clone(), specs.to_vec());
-    tokio::task::spawn_blocking(move || plug(&bus, &specs)).await?
+    let (tell, told) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("plug".to_owned())
+        .spawn(move || {
+            // Nobody listens any more where a signal has come.
+            let _ = tell.send(plug(&bus, &specs));
+        })?;
+    let plugged = told.await;
+    match thread.join() {
+        Ok(()) => plugged?,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// Makes or takes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
