@@ -3,6 +3,7 @@
 //! A model is a firmware with a name and parameters. [`Spec`] reads what a user writes for one
 //! (`gadget-zero,speed=super`), and [`Spec::build`] makes the device.
 
+pub mod disk;
 pub mod gadget_zero;
 mod parameters;
 mod spec;

@@ -1,0 +1,3 @@
+//! A disk: USB mass storage with a SCSI target behind it.
+
+pub mod medium;
