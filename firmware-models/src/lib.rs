@@ -35,16 +35,18 @@ type Make = fn(Speed, &mut Parameters, std::time::Instant) -> Result<EmulatedDev
 pub struct Parameter {
     /// Its key.
     pub name: &'static str,
-    /// What it takes, such as `0|1|2`.
+    /// What it takes, such as `0|1|2`; empty where it is given without a value.
     pub values: &'static str,
     /// What it is when it is left out.
     pub default: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,
+    /// Whether it may be given several times.
+    pub repeats: bool,
 }
 
 /// Every model.
-pub static MODELS: &[Model] = &[gadget_zero::MODEL];
+pub static MODELS: &[Model] = &[gadget_zero::MODEL, disk::MODEL];
 
 /// The model of that name.
 pub fn model(name: &str) -> Option<&'static Model> {

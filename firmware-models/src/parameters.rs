@@ -44,8 +44,13 @@ impl Parameters {
         if self.0.iter().any(|(known, _)| known == key) {
             return Err(ParameterError::Twice(key.to_owned()));
         }
-        self.0.push((key.to_owned(), value.map(str::to_owned)));
+        self.add_again(key, value);
         Ok(())
+    }
+
+    /// Adds a key that may be there already. Each is taken by itself, in order.
+    pub fn add_again(&mut self, key: &str, value: Option<&str>) {
+        self.0.push((key.to_owned(), value.map(str::to_owned)));
     }
 
     /// Takes a key's value, as text.
@@ -59,6 +64,24 @@ impl Parameters {
         match self.0.remove(place) {
             (_, Some(value)) => Ok(Some(value)),
             (key, None) => Err(ParameterError::NoValue(key)),
+        }
+    }
+
+    /// Takes a key that has no value, and tells whether it was there.
+    ///
+    /// # Errors
+    /// Where it has one.
+    pub fn flag(&mut self, key: &str) -> Result<bool, ParameterError> {
+        let Some(place) = self.0.iter().position(|(known, _)| known == key) else {
+            return Ok(false);
+        };
+        match self.0.remove(place) {
+            (_, None) => Ok(true),
+            (key, Some(value)) => Err(ParameterError::Value {
+                rule: format!("write {key} alone, or leave it out"),
+                key,
+                value,
+            }),
         }
     }
 

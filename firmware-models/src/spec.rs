@@ -7,7 +7,7 @@ use usbwright_emulator::{
     protocol::{Speed, descriptor::DescriptorError},
 };
 
-use crate::{MODELS, Model, ParameterError, Parameters, model};
+use crate::{MODELS, Model, ParameterError, Parameters, disk::medium::ImageError, model};
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
 #[derive(Clone, Debug)]
@@ -48,6 +48,12 @@ pub enum BuildError {
     /// A parameter that can't be used.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    /// Parameters that do not make a device.
+    #[error("{0}")]
+    Incomplete(String),
+    /// An image that can't be used.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A device that can't be.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
@@ -67,6 +73,12 @@ impl Spec {
     /// The bus id asked for.
     pub fn bus_id(&self) -> Option<&BusId> {
         self.bus_id.as_ref()
+    }
+
+    /// What it says to the model.
+    #[cfg(test)]
+    pub(crate) fn parameters(&self) -> Parameters {
+        self.parameters.clone()
     }
 
     /// Makes the device. Its (micro)frames count from `now`.
@@ -115,12 +127,14 @@ impl FromStr for Spec {
                 Some((key, value)) => (key, Some(value)),
                 None => (word.as_str(), None),
             };
-            if !["speed", "busid"].contains(&key)
-                && !model.parameters.iter().any(|it| it.name == key)
-            {
+            let parameter = model.parameters.iter().find(|it| it.name == key);
+            if !["speed", "busid"].contains(&key) && parameter.is_none() {
                 return Err(wrong(unknown(model, key.to_owned())));
             }
-            parameters.add(key, value).map_err(wrong)?;
+            match parameter.is_some_and(|it| it.repeats) {
+                true => parameters.add_again(key, value),
+                false => parameters.add(key, value).map_err(wrong)?,
+            }
         }
         Ok(Self {
             text: text.to_owned(),
@@ -189,7 +203,7 @@ mod tests {
     fn what_is_wrong_with_a_spec_is_told_with_what_would_do() {
         for (text, told) in [
             ("", "there is no model ``: choose one of gadget-zero"),
-            ("disk", "there is no model `disk`"),
+            ("disc", "there is no model `disc`"),
             (
                 "gadget-zero,speed=warp",
                 "it takes one of high, full, super",

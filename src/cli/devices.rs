@@ -78,7 +78,11 @@ fn write_line(
     values: &str,
     summary: &str,
 ) -> std::io::Result<()> {
-    writeln!(out, "    {:34} {summary}", format!("{name}={values}"))
+    let written = match values {
+        "" => name.to_owned(),
+        values => format!("{name}={values}"),
+    };
+    writeln!(out, "    {written:34} {summary}")
 }
 
 fn elsewhere_as_json(kind: &Elsewhere) -> serde_json::Value {
@@ -102,6 +106,7 @@ fn as_json(model: &Model) -> serde_json::Value {
                 "values": it.values,
                 "default": it.default,
                 "summary": it.summary,
+                "repeats": it.repeats,
             })
         })
         .collect();

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) keeps_room: bool,
     /// How many bytes were written since the last flush.
     pub(crate) unflushed: u64,
+    /// How many bytes were read.
+    pub(crate) read: u64,
     /// The most bytes that were asked for at a time.
     pub(crate) most_read: usize,
 }
@@ -68,7 +70,9 @@ impl Medium for Faulty {
         } else {
             most
         };
-        self.inner.read(at, most)
+        let data = self.inner.read(at, most)?;
+        self.script().read += data.len() as u64;
+        Ok(data)
     }
 
     fn write(&mut self, at: u64, data: &[u8]) -> io::Result<()> {

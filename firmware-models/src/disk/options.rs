@@ -1,0 +1,299 @@
+//! What a user writes for a disk, and the logical units that come of it.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use super::{
+    BlockSize, Drive, Identity, MOST_UNITS, Strings, Unit,
+    medium::{Access, FileMedium, Medium, Sparse},
+};
+use crate::{BuildError, Parameter, ParameterError, Parameters, words};
+
+const fn parameter(
+    name: &'static str,
+    values: &'static str,
+    default: &'static str,
+    summary: &'static str,
+) -> Parameter {
+    Parameter {
+        name,
+        values,
+        default,
+        summary,
+        repeats: false,
+    }
+}
+
+/// What a disk takes.
+pub(super) const PARAMETERS: &[Parameter] = &[
+    parameter(
+        "image",
+        "FILE",
+        "none",
+        "the file or block device that it is kept in; with size it is made where there is none",
+    ),
+    parameter(
+        "size",
+        "N[K|M|G|T]",
+        "the image's",
+        "its size; without image it is in memory, where it takes what is written to it",
+    ),
+    parameter("ro", "", "off", "it can't be written to"),
+    parameter(
+        "snapshot",
+        "",
+        "off",
+        "the image stays as it is: what is written is in memory, and thrown away",
+    ),
+    parameter("block", "512|4096", "512", "bytes in a logical block"),
+    parameter(
+        "removable",
+        "",
+        "off",
+        "hosts may eject it and load it again",
+    ),
+    Parameter {
+        repeats: true,
+        ..parameter(
+            "lun",
+            "KEY[=VALUE][,,KEY[=VALUE]]…",
+            "none",
+            "one more logical unit, with the parameters above; may be given up to 15 times",
+        )
+    },
+    parameter(
+        "vendor",
+        "TEXT",
+        "usbwright",
+        "who made it; SCSI tells the first 8 characters",
+    ),
+    parameter(
+        "product",
+        "TEXT",
+        "Disk",
+        "what it is; SCSI tells the first 16 characters",
+    ),
+    parameter(
+        "serial",
+        "TEXT",
+        "from image and size",
+        "its serial number: twelve or more hexadecimal digits, as some hosts ask for",
+    ),
+];
+
+/// What a logical unit takes.
+const OF_A_UNIT: [&str; 6] = ["image", "size", "ro", "snapshot", "block", "removable"];
+
+/// A size in bytes, as users write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size(u64);
+
+/// What a size looks like.
+#[derive(Debug)]
+struct SizeError;
+
+impl fmt::Display for SizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "it takes bytes, or a number with K, M, G or T (times 1024), up to 8388607T, such as 64M",
+        )
+    }
+}
+
+impl FromStr for Size {
+    type Err = SizeError;
+
+    fn from_str(text: &str) -> Result<Self, SizeError> {
+        let split = text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = text.split_at(split.unwrap_or(text.len()));
+        let shift = match unit.to_ascii_uppercase().as_str() {
+            "" => 0,
+            "K" => 10,
+            "M" => 20,
+            "G" => 30,
+            "T" => 40,
+            _ => return Err(SizeError),
+        };
+        let number: u64 = number.parse().map_err(|_| SizeError)?;
+        let bytes = number.checked_mul(1 << shift).ok_or(SizeError)?;
+        // No file is larger.
+        match i64::try_from(bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(_) => Err(SizeError),
+        }
+    }
+}
+
+/// Takes everything that a disk takes, and makes its logical units.
+pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), BuildError> {
+    let mut units = vec![UnitOptions::take(parameters)?];
+    if units[0].is_empty() {
+        units.clear();
+    }
+    while let Some(text) = parameters.text("lun")? {
+        units.push(UnitOptions::parse(&text)?);
+    }
+    if !(1..=MOST_UNITS).contains(&units.len()) {
+        let rule = match units.len() {
+            0 => "image=FILE or size=N says what is on the disk".to_owned(),
+            count => format!("a disk has up to {MOST_UNITS} logical units, and these are {count}"),
+        };
+        return Err(BuildError::Incomplete(rule));
+    }
+    let strings = Strings {
+        vendor: text(parameters, "vendor")?.unwrap_or_else(|| "usbwright".to_owned()),
+        product: text(parameters, "product")?.unwrap_or_else(|| "Disk".to_owned()),
+        serial: text(parameters, "serial")?.unwrap_or_else(|| serial(&units)),
+    };
+    let identity = Identity {
+        vendor: strings.vendor.clone(),
+        product: strings.product.clone(),
+        revision: "0100".to_owned(),
+        serial: strings.serial.clone(),
+    };
+    let units = units.into_iter().map(|unit| unit.make(&identity));
+    let units = units.collect::<Result<_, _>>()?;
+    Ok((strings, units))
+}
+
+/// Twelve digits that are the same whenever a disk is made in the same way.
+fn serial(units: &[UnitOptions]) -> String {
+    let text: Vec<_> = units
+        .iter()
+        .map(|unit| format!("{:?}:{:?}", unit.image, unit.size))
+        .collect();
+    let hash = super::scsi::hash(text.concat().as_bytes());
+    format!("{:012X}", hash >> 16)
+}
+
+/// Takes a text that devices can tell of themselves.
+fn text(parameters: &mut Parameters, key: &str) -> Result<Option<String>, ParameterError> {
+    let Some(value) = parameters.text(key)? else {
+        return Ok(None);
+    };
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    match value.bytes().all(plain) && (1..=126).contains(&value.len()) {
+        true => Ok(Some(value)),
+        false => Err(wrong(
+            key,
+            value,
+            "it takes 1 to 126 printable ASCII characters",
+        )),
+    }
+}
+
+fn wrong(key: &str, value: String, rule: impl Into<String>) -> ParameterError {
+    ParameterError::Value {
+        key: key.to_owned(),
+        value,
+        rule: rule.into(),
+    }
+}
+
+/// What a user wants of a logical unit.
+#[derive(Debug)]
+struct UnitOptions {
+    image: Option<PathBuf>,
+    size: Option<u64>,
+    read_only: bool,
+    snapshot: bool,
+    block: BlockSize,
+    removable: bool,
+}
+
+impl UnitOptions {
+    fn take(parameters: &mut Parameters) -> Result<Self, ParameterError> {
+        Ok(Self {
+            image: parameters.text("image")?.map(PathBuf::from),
+            size: parameters.parsed::<Size>("size")?.map(|size| size.0),
+            read_only: parameters.flag("ro")?,
+            snapshot: parameters.flag("snapshot")?,
+            block: match parameters.text("block")?.as_deref() {
+                None | Some("512") => BlockSize::B512,
+                Some("4096") => BlockSize::B4096,
+                Some(other) => {
+                    return Err(wrong("block", other.to_owned(), "it takes 512 or 4096"));
+                }
+            },
+            removable: parameters.flag("removable")?,
+        })
+    }
+
+    /// Reads the value of `lun`.
+    fn parse(text: &str) -> Result<Self, ParameterError> {
+        let mut parameters = Parameters::default();
+        for word in words(text) {
+            let (key, value) = match word.split_once('=') {
+                Some((key, value)) => (key, Some(value)),
+                None => (word.as_str(), None),
+            };
+            if !OF_A_UNIT.contains(&key) {
+                let known = OF_A_UNIT.join(", ");
+                return Err(wrong(
+                    "lun",
+                    text.to_owned(),
+                    format!("it takes {known}, with ,, between them, and not `{key}`"),
+                ));
+            }
+            parameters.add(key, value)?;
+        }
+        Self::take(&mut parameters)
+    }
+
+    /// Whether nothing says what is in it. An empty drive is one that can be filled later.
+    fn is_empty(&self) -> bool {
+        self.image.is_none() && self.size.is_none() && !self.removable
+    }
+
+    fn make(self, identity: &Identity) -> Result<Unit, BuildError> {
+        let medium = self.medium()?;
+        if let Some(medium) = &medium {
+            let (size, block) = (medium.size(), self.block.bytes());
+            if size == 0 || !size.is_multiple_of(block.into()) {
+                return Err(BuildError::Incomplete(format!(
+                    "a disk of {size} bytes has no whole number of blocks of {block} bytes: give it another size"
+                )));
+            }
+        }
+        let mut unit = Unit::new(Drive::new(medium), self.block, identity.clone());
+        if self.read_only {
+            unit = unit.read_only();
+        }
+        if self.removable {
+            unit = unit.removable();
+        }
+        Ok(unit)
+    }
+
+    fn medium(&self) -> Result<Option<Box<dyn Medium>>, BuildError> {
+        let reads = self.read_only || self.snapshot;
+        Ok(match (&self.image, self.size) {
+            (Some(_), Some(size)) if reads => {
+                return Err(wrong(
+                    "size",
+                    size.to_string(),
+                    "an image that is not written to has its own: leave it out",
+                )
+                .into());
+            }
+            (Some(image), None) if self.snapshot => Some(Box::new(Sparse::over(FileMedium::open(
+                image,
+                Access::Read,
+            )?))),
+            (Some(image), None) if reads => Some(Box::new(FileMedium::open(image, Access::Read)?)),
+            (Some(image), None) => Some(Box::new(FileMedium::open(image, Access::Write)?)),
+            (Some(image), Some(size)) => Some(Box::new(FileMedium::open_or_create(image, size)?)),
+            (None, _) if self.snapshot => {
+                return Err(BuildError::Incomplete(
+                    "snapshot is of an image: give image=FILE, or leave it out, as what is in memory is thrown away in any case".to_owned(),
+                ));
+            }
+            (None, Some(size)) => Some(Box::new(Sparse::new(size))),
+            (None, None) if self.removable => None,
+            (None, None) => {
+                return Err(BuildError::Incomplete(
+                    "image=FILE or size=N says what is on a logical unit".to_owned(),
+                ));
+            }
+        })
+    }
+}
