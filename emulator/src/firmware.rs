@@ -13,8 +13,16 @@ use usbwright_protocol::{EndpointAddress, Now, Setup, Speed, descriptor::Device}
 /// A device's firmware: what it is, and how it answers its host.
 ///
 /// The emulated device calls these methods and does everything else: endpoint zero with the requests of chapter 9,
-/// queues, packets, halts, cancellation. All calls come from one thread at a time, and none of them may block. A method
-/// that panics unplugs the device and harms nothing else.
+/// queues, packets, halts, cancellation. All calls come from one thread at a time. A method that panics unplugs the device
+/// and harms nothing else.
+///
+/// # Blocking
+///
+/// While a method runs, nothing else happens on its device. It may do what it takes to answer, such as read a file: a server has a
+/// thread for each attached device, and holds no lock that another device wants meanwhile. It may not wait for what may never
+/// come: that is what [`In::NotYet`] is for. [`reset`](Self::reset) and [`describe`](Self::describe) may not block at all, as a server
+/// calls them where it attends to every client. A program that has the device in its own process waits, in the call that drives it, for
+/// as long as the method takes.
 ///
 /// # Not yet
 ///

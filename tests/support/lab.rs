@@ -46,13 +46,18 @@ impl Guest {
     /// Runs a script, in which `usbwright` is the command under test, in a folder of its own.
     pub(crate) fn run(self, script: &str) -> Ran {
         let folder = tempfile::tempdir().unwrap();
+        self.run_in(folder.path(), script)
+    }
+
+    /// Runs a script in a folder, where it may leave something behind.
+    pub(crate) fn run_in(self, folder: &Path, script: &str) -> Ran {
         let programs = Path::new(USBWRIGHT).parent().unwrap();
         let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap());
         let output = Command::new(USBWRIGHT)
             .args(&self.arguments)
             .args(["--", "sh", "-c", script])
             .env("PATH", path)
-            .current_dir(folder.path())
+            .current_dir(folder)
             .stdin(Stdio::null())
             .output()
             .unwrap();
