@@ -1,8 +1,16 @@
 //! What one client or one device does is nobody else's trouble.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::mpsc::{Receiver, Sender, channel},
+    time::{Duration, Instant},
+};
 
-use usbwright::emulator::server::Limits;
+use bytes::Bytes;
+use usbwright::{
+    emulator::{EmulatedDevice, protocol::Speed, server::Limits},
+    models::disk::{BlockSize, Disk, Drive, Identity, Strings, Unit, medium::Medium},
+};
 
 use crate::support::{
     client::{Client, PATIENCE},
@@ -100,4 +108,94 @@ fn a_firmware_that_panics_unplugs_its_device_alone() {
     assert_eq!(visitor.list(), []);
     drop(other);
     Client::attach(&served.address, "1-2", PATIENCE).is_quiet();
+}
+
+/// A medium that says when it is read, and takes until it is told to go on.
+#[derive(Debug)]
+struct Slow {
+    reads: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+impl Medium for Slow {
+    fn size(&self) -> u64 {
+        1 << 20
+    }
+
+    fn read(&mut self, _: u64, most: usize) -> io::Result<Bytes> {
+        self.reads.send(()).map_err(io::Error::other)?;
+        let patience = self.go_on.recv_timeout(PATIENCE);
+        patience.map_err(io::Error::other)?;
+        Ok(vec![5; most].into())
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn discards(&self) -> bool {
+        false
+    }
+
+    fn discard(&mut self, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn slow_disk() -> (EmulatedDevice, Receiver<()>, Sender<()>) {
+    let ((reads, read), (tell, go_on)) = (channel(), channel());
+    let name = || "slow".to_owned();
+    let identity = Identity {
+        vendor: name(),
+        product: name(),
+        revision: name(),
+        serial: name(),
+    };
+    let strings = Strings {
+        vendor: name(),
+        product: name(),
+        serial: name(),
+    };
+    let drive = Drive::new(Some(Box::new(Slow { reads, go_on })));
+    let unit = Unit::new(drive, BlockSize::B512, identity);
+    let disk = Disk::new(Speed::High, strings, vec![unit]);
+    let device = EmulatedDevice::new(disk, Speed::High, Instant::now());
+    (device.unwrap(), read, tell)
+}
+
+/// A command of Bulk-Only Transport that reads `length` bytes.
+fn wrapper(length: u32, cdb: &[u8]) -> Vec<u8> {
+    let mut bytes = b"USBC\0\0\0\0".to_vec();
+    bytes.extend(length.to_le_bytes());
+    bytes.extend([0x80, 0, cdb.len() as u8]);
+    bytes.extend(cdb);
+    bytes.resize(31, 0);
+    bytes
+}
+
+#[test]
+fn a_disk_whose_file_takes_its_time_holds_up_no_other_device() {
+    let (disk, read, go_on) = slow_disk();
+    let devices = vec![disk, gadget_zero(), gadget_zero()];
+    let served = Served::new(Place::Unix, devices, Limits::default());
+    let mut client = Client::attach(&served.address, "1-1", PATIENCE);
+    client.set_configuration(1);
+    // The first command is told of the power-on.
+    client.transfer(&Urb::write(1, &wrapper(0, &[0; 6])));
+    client.transfer(&Urb::read(1, 13));
+    client.transfer(&Urb::write(1, &wrapper(512, &[8, 0, 0, 0, 1, 0])));
+    let data = client.submit(&Urb::read(1, 512));
+    read.recv_timeout(PATIENCE).unwrap();
+    for bus_id in ["1-2", "1-3"] {
+        assert!(!Client::connect(&served.address).list().is_empty());
+        let mut other = Client::attach(&served.address, bus_id, PATIENCE);
+        other.set_configuration(3);
+        assert_eq!(other.transfer(&Urb::read(1, 4096)).actual_length, 4096);
+    }
+    go_on.send(()).unwrap();
+    assert_eq!(client.end_of(data).data, [5; 512]);
 }

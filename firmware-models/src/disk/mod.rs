@@ -1,7 +1,8 @@
 //! A disk: USB mass storage with a SCSI target behind it.
 //!
 //! ```text
-//!  host ◄─► bulk_only: wrappers, stages ◄─► scsi: commands, sense ◄─► Drive ◄─► Medium: memory, a file, a snapshot
+//!  host ◄─► bulk_only: wrappers, stages ◄─┬─► scsi: commands, sense ◄─► Drive ◄─► Medium: memory, a file, a snapshot
+//!       ◄─► uas: information units, tags ◄┘
 //! ```
 //!
 //! The firmware reads and writes its media where it is called. That may block, which holds up this device alone: a server has a
@@ -17,6 +18,7 @@ mod options;
 mod scsi;
 #[cfg(test)]
 mod tests;
+mod uas;
 
 use std::time::Instant;
 
@@ -26,7 +28,7 @@ use usbwright_emulator::{
     protocol::{EndpointAddress, Recipient, RequestKind, Setup, Speed, descriptor::Device},
 };
 
-use self::{bulk_only::BulkOnly, scsi::Target};
+use self::{bulk_only::BulkOnly, scsi::Target, uas::Uas};
 pub use self::{
     drive::{Drive, DriveError},
     scsi::{BlockSize, Identity, Unit},
@@ -54,8 +56,12 @@ fn make(
     parameters: &mut Parameters,
     now: Instant,
 ) -> Result<EmulatedDevice, BuildError> {
+    let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
-    let disk = Disk::new(speed, strings, units);
+    let mut disk = Disk::new(speed, strings, units);
+    if !uas {
+        disk = disk.bulk_only();
+    }
     Ok(EmulatedDevice::new(disk, speed, now)?)
 }
 
@@ -78,7 +84,18 @@ pub struct Strings {
 pub struct Disk {
     strings: Strings,
     target: Target,
-    transport: BulkOnly,
+    /// Whether UAS is offered, at high speed.
+    uas: bool,
+    transport: Transport,
+    /// Bytes in a packet.
+    packet: usize,
+}
+
+/// The transport of the present setting.
+#[derive(Debug)]
+enum Transport {
+    BulkOnly(BulkOnly),
+    Uas(Uas),
 }
 
 impl Disk {
@@ -86,11 +103,29 @@ impl Disk {
     /// left out.
     pub fn new(speed: Speed, strings: Strings, mut units: Vec<Unit>) -> Self {
         units.truncate(MOST_UNITS);
+        let packet = descriptors::packet_size(speed);
         Self {
             strings,
             target: Target::new(units),
-            transport: BulkOnly::new(descriptors::packet_size(speed)),
+            uas: true,
+            transport: Transport::BulkOnly(BulkOnly::new(packet)),
+            packet,
         }
+    }
+
+    /// Offers Bulk-Only Transport alone, where it would offer UAS as well: that is at high speed. (At SuperSpeed UAS needs streams,
+    /// which USB/IP does not carry.)
+    pub fn bulk_only(mut self) -> Self {
+        self.uas = false;
+        self
+    }
+
+    /// Begins anew, with the transport of an alternate setting.
+    fn restart(&mut self, alternate: u8) {
+        self.transport = match alternate {
+            descriptors::UAS_SETTING => Transport::Uas(Uas::new(self.packet)),
+            _ => Transport::BulkOnly(BulkOnly::new(self.packet)),
+        };
     }
 
     /// Whether a class request is one of the transport's, with these fields.
@@ -104,47 +139,64 @@ impl Disk {
 
 impl Firmware for Disk {
     fn describe(&self, speed: Speed) -> Device {
-        descriptors::describe(speed, &self.strings)
+        descriptors::describe(speed, &self.strings, self.uas)
     }
 
     fn control_in(&mut self, setup: &Setup, _: &mut Context<'_>) -> In {
-        match Self::takes(setup, GET_MAX_LUN, 1) {
-            true => In::Data(Bytes::copy_from_slice(&[self.target.highest_unit()])),
-            false => In::Stall,
+        match &self.transport {
+            Transport::BulkOnly(_) if Self::takes(setup, GET_MAX_LUN, 1) => {
+                In::Data(Bytes::copy_from_slice(&[self.target.highest_unit()]))
+            }
+            _ => In::Stall,
         }
     }
 
     fn control_out(&mut self, setup: &Setup, _: &Bytes, _: &mut Context<'_>) -> Out {
-        if Self::takes(setup, RESET, 0) {
-            self.transport.reset();
-            Out::Taken
-        } else {
-            Out::Stall
+        match &mut self.transport {
+            Transport::BulkOnly(transport) if Self::takes(setup, RESET, 0) => {
+                transport.reset();
+                Out::Taken
+            }
+            _ => Out::Stall,
         }
     }
 
-    fn send(&mut self, _: EndpointAddress, room: usize, cx: &mut Context<'_>) -> In {
-        self.transport.send(&mut self.target, room, cx)
+    fn send(&mut self, endpoint: EndpointAddress, room: usize, cx: &mut Context<'_>) -> In {
+        match &mut self.transport {
+            Transport::BulkOnly(transport) => transport.send(&mut self.target, room, cx),
+            Transport::Uas(transport) if endpoint == descriptors::STATUS_IN => transport.status(),
+            Transport::Uas(transport) => transport.send(&mut self.target, room, cx),
+        }
     }
 
-    fn receive(&mut self, _: EndpointAddress, data: &Bytes, cx: &mut Context<'_>) -> Out {
-        self.transport.receive(&mut self.target, data, cx)
+    fn receive(&mut self, endpoint: EndpointAddress, data: &Bytes, cx: &mut Context<'_>) -> Out {
+        let target = &mut self.target;
+        match &mut self.transport {
+            Transport::BulkOnly(transport) => transport.receive(target, data, cx),
+            Transport::Uas(transport) if endpoint == descriptors::COMMAND_OUT => {
+                transport.request(target, data, cx)
+            }
+            Transport::Uas(transport) => transport.receive(target, data, cx),
+        }
     }
 
     fn configured(&mut self, _: Option<u8>, _: &mut Context<'_>) {
-        self.transport.reset();
+        self.restart(0);
     }
 
-    fn setting_chosen(&mut self, _: u8, _: u8, _: &mut Context<'_>) {
-        self.transport.reset();
+    fn setting_chosen(&mut self, _: u8, alternate: u8, _: &mut Context<'_>) {
+        self.restart(alternate);
     }
 
     fn reset(&mut self, _: &mut Context<'_>) {
-        self.transport.reset();
+        self.restart(0);
         self.target.reset();
     }
 
     fn woken(&mut self, cx: &mut Context<'_>) {
-        self.transport.woken(&mut self.target, cx);
+        match &mut self.transport {
+            Transport::BulkOnly(transport) => transport.woken(&mut self.target, cx),
+            Transport::Uas(transport) => transport.woken(&mut self.target, cx),
+        }
     }
 }

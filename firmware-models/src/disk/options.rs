@@ -61,6 +61,12 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         )
     },
     parameter(
+        "transport",
+        "uas|bulk-only",
+        "uas",
+        "UAS beside Bulk-Only Transport, at high speed; or that alone",
+    ),
+    parameter(
         "vendor",
         "TEXT",
         "usbwright",
@@ -123,7 +129,20 @@ impl FromStr for Size {
     }
 }
 
-/// Takes everything that a disk takes, and makes its logical units.
+/// Takes whether UAS is offered.
+pub(super) fn take_uas(parameters: &mut Parameters) -> Result<bool, ParameterError> {
+    match parameters.text("transport")?.as_deref() {
+        None | Some("uas") => Ok(true),
+        Some("bulk-only") => Ok(false),
+        Some(other) => Err(wrong(
+            "transport",
+            other.to_owned(),
+            "it takes uas or bulk-only",
+        )),
+    }
+}
+
+/// Takes everything else that a disk takes, and makes its logical units.
 pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), BuildError> {
     let mut units = vec![UnitOptions::take(parameters)?];
     if units[0].is_empty() {

@@ -64,8 +64,8 @@ impl Command {
             _ => false,
         }
     }
-
-    fn fail(&mut self, sense: Sense) {
+    /// Ends it in failure, whatever is left of it.
+    pub(crate) fn fail(&mut self, sense: Sense) {
         self.failure = Some(sense);
         self.task = Task::Done;
     }
@@ -112,6 +112,14 @@ impl Target {
     /// The bus was reset, or the device was attached.
     pub(crate) fn reset(&mut self) {
         self.units.iter_mut().for_each(Unit::reset);
+    }
+
+    /// One unit is to begin anew.
+    #[doc(alias = "LOGICAL UNIT RESET")]
+    pub(crate) fn reset_unit(&mut self, lun: u8) {
+        if let Some(unit) = self.units.get_mut(usize::from(lun)) {
+            unit.reset();
+        }
     }
 
     /// Begins a command. It moves no data, and does nothing that takes time, before it is asked to.

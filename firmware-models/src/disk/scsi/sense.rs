@@ -22,6 +22,7 @@ const MEDIUM_ERROR: u8 = 3;
 const ILLEGAL_REQUEST: u8 = 5;
 const UNIT_ATTENTION: u8 = 6;
 const DATA_PROTECT: u8 = 7;
+const ABORTED_COMMAND: u8 = 0xb;
 const MISCOMPARE: u8 = 0xe;
 
 /// The codes are those of SPC-4 annex F.1, by their names there.
@@ -47,6 +48,9 @@ impl Sense {
     const WRITE_ERROR: Self = Self::new(MEDIUM_ERROR, 0x0c00);
     const UNRECOVERED_READ_ERROR: Self = Self::new(MEDIUM_ERROR, 0x1100);
     pub(crate) const MISCOMPARE_DURING_VERIFY: Self = Self::new(MISCOMPARE, 0x1d00);
+
+    /// DATA PHASE ERROR.
+    pub(crate) const DATA_PHASE: Self = Self::new(ABORTED_COMMAND, 0x4b00);
 
     const fn new(key: u8, code: u16) -> Self {
         Self {
