@@ -73,7 +73,7 @@ fn file_systems_of_a_guest_are_read_by_the_host_from_their_images() {
             let name = format!("{kind}-{speed}");
             let image = path.join(&name).display().to_string();
             disks.push(format!(
-                "disk,speed={speed},product={name},image={image},size=40M"
+                "disk,speed={speed},product={name},image={image},size=40M,transport=bulk-only"
             ));
             script.push_str(&format!(
                 "disk=$(named {name})
@@ -278,4 +278,71 @@ fn what_was_flushed_is_in_the_image_after_its_server_is_killed() {
     let (data, image) = ("data", "image");
     let read = |name| fs::read(path.join(name)).unwrap();
     assert!(read(image)[..5 << 20] == read(data));
+}
+
+#[test]
+fn linux_uses_uas_at_high_speed_unless_it_is_not_offered() {
+    let disks = ["high", "full", "super"]
+        .map(|speed| format!("disk,product={speed},speed={speed},size=1M"));
+    let mut disks = disks.to_vec();
+    disks.push("disk,product=alone,size=1M,transport=bulk-only".to_owned());
+    run(
+        &disks,
+        "for pair in high:uas full:usb-storage super:usb-storage alone:usb-storage; do
+             disk=$(named ${pair%:*})
+             driver=$(readlink -f /sys/block/${disk#/dev/}/device/../../../driver)
+             [ ${driver##*/} = ${pair#*:} ]
+         done",
+    )
+    .assert_success();
+}
+
+#[test]
+fn many_programs_at_once_read_and_write_what_is_theirs() {
+    let folder = tempfile::tempdir().unwrap();
+    run_in(
+        folder.path(),
+        &["disk,product=busy,size=64M".to_owned()],
+        "disk=$(named busy)
+         head -c 64M /dev/urandom >data
+         pids=
+         for part in 0 1 2 3 4 5 6 7; do
+             ( set -e
+               for round in 1 2 3; do
+                   where=\"bs=64k count=128 skip=$((part * 128)) seek=$((part * 128))\"
+                   dd if=data of=$disk $where oflag=direct conv=notrunc 2>/dev/null
+                   dd if=$disk bs=64k count=128 skip=$((part * 128)) iflag=direct 2>/dev/null |
+                       cmp -i 0:$((part * 8388608)) -n 8388608 - data
+               done ) &
+             pids=\"$pids $!\"
+         done
+         for pid in $pids; do wait $pid; done
+         cmp data $disk",
+    )
+    .assert_success();
+}
+
+#[test]
+fn a_file_system_that_is_trimmed_gives_room_of_its_image_back() {
+    run(
+        &[],
+        "truncate -s 64M /tmp/image
+         usbwright attach disk,product=trim,image=/tmp/image >/dev/null &
+         disk=$(named trim)
+         mkfs.ext4 -q $disk
+         mount $disk /tmp/m
+         head -c 40M /dev/urandom >/tmp/m/data
+         sync
+         [ $(du -k /tmp/image | cut -f1) -gt 40000 ]
+         rm /tmp/m/data
+         sync
+         fstrim /tmp/m
+         [ $(du -k /tmp/image | cut -f1) -lt 20000 ]
+         umount /tmp/m
+         fsck.ext4 -f -n $disk
+         blkdiscard -f $disk
+         [ $(du -k /tmp/image | cut -f1) -lt 100 ]
+         cmp -n 67108864 $disk /dev/zero",
+    )
+    .assert_success();
 }

@@ -36,6 +36,7 @@ fn what_is_wrong_with_a_disk_is_told_with_what_would_do() {
             "no whole number of blocks of 4096",
         ),
         ("disk,size=1M,block=1024", "it takes 512 or 4096"),
+        ("disk,size=1M,transport=cbi", "it takes uas or bulk-only"),
         ("disk,size=1M,ro=yes", "write ro alone, or leave it out"),
         ("disk,size=1M,snapshot", "snapshot is of an image"),
         ("disk,size=1M,serial=", "1 to 126 printable ASCII"),
@@ -103,6 +104,10 @@ fn a_disk_can_be_at_every_speed() {
         let device = spec.parse::<Spec>().unwrap().build(Instant::now()).unwrap();
         let summary = device.summary();
         assert_eq!(summary.speed, *speed);
+        let settings = device.descriptors().configurations()[0].interfaces[0]
+            .settings
+            .len();
+        assert_eq!(settings, 1 + usize::from(*speed == Speed::High));
         let class = summary.interfaces[0];
         assert_eq!((class.class, class.subclass, class.protocol), (8, 6, 0x50));
     }
