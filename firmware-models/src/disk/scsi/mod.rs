@@ -27,6 +27,12 @@ use self::{
 };
 pub(crate) use self::{inquiry::hash, sense::Sense};
 
+/// The codes of every command.
+#[cfg(test)]
+pub(crate) fn codes() -> impl Iterator<Item = u8> {
+    operations::OPERATIONS.iter().map(|it| it.code)
+}
+
 /// All logical units of a disk.
 #[derive(Debug)]
 pub(crate) struct Target {

@@ -1,5 +1,7 @@
 //! What a user gets who writes a spec for a disk.
 
+mod any;
+
 use std::{fs, time::Instant};
 
 use usbwright_emulator::protocol::{Port, Speed, descriptor::Descriptors};
