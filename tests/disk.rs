@@ -346,3 +346,22 @@ fn a_file_system_that_is_trimmed_gives_room_of_its_image_back() {
     )
     .assert_success();
 }
+
+#[test]
+fn a_host_without_room_for_an_image_fails_what_is_written_and_nothing_else() {
+    run(
+        &[],
+        "mkdir /tmp/small
+         mount -t tmpfs -o size=4m tmpfs /tmp/small
+         usbwright attach disk,product=full,image=/tmp/small/image,size=16M >/dev/null &
+         disk=$(named full)
+         head -c 8M /dev/urandom >/tmp/data
+         dd if=/tmp/data of=$disk bs=64k count=32 oflag=direct 2>/dev/null
+         dd if=/tmp/data of=$disk bs=64k oflag=direct 2>&1 | grep 'No space left on device'
+         cmp -n $((32 << 16)) /tmp/data $disk
+         blkdiscard $disk
+         dd if=/tmp/data of=$disk bs=64k count=32 seek=100 oflag=direct 2>/dev/null
+         cmp -n $((32 << 16)) -i 0:$((100 << 16)) /tmp/data $disk",
+    )
+    .assert_success();
+}

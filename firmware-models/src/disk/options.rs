@@ -145,7 +145,8 @@ pub(super) fn take_uas(parameters: &mut Parameters) -> Result<bool, ParameterErr
 /// Takes everything else that a disk takes, and makes its logical units.
 pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), BuildError> {
     let mut units = vec![UnitOptions::take(parameters)?];
-    if units[0].is_empty() {
+    // Where nothing is said of a unit but in lun=, there is no other.
+    if units[0] == UnitOptions::default() {
         units.clear();
     }
     while let Some(text) = parameters.text("lun")? {
@@ -209,7 +210,7 @@ fn wrong(key: &str, value: String, rule: impl Into<String>) -> ParameterError {
 }
 
 /// What a user wants of a logical unit.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct UnitOptions {
     image: Option<PathBuf>,
     size: Option<u64>,
@@ -256,11 +257,6 @@ impl UnitOptions {
             parameters.add(key, value)?;
         }
         Self::take(&mut parameters)
-    }
-
-    /// Whether nothing says what is in it. An empty drive is one that can be filled later.
-    fn is_empty(&self) -> bool {
-        self.image.is_none() && self.size.is_none() && !self.removable
     }
 
     fn make(self, identity: &Identity) -> Result<Unit, BuildError> {

@@ -1,6 +1,6 @@
 //! Memory that files are read into, used again once nobody has what was read.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fmt, fs::File, io, os::unix::fs::FileExt};
 
 use bytes::{Bytes, BytesMut};
 use rustix::{buffer::spare_capacity, io::pread};
@@ -13,8 +13,14 @@ const SMALL: usize = 16 << 10;
 const KEPT: usize = 4;
 
 /// A few buffers. Each is filled with zeros when it is made, and never again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Buffers(Vec<Bytes>);
+
+impl fmt::Debug for Buffers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffers").finish_non_exhaustive()
+    }
+}
 
 impl Buffers {
     /// Reads up to `most` bytes of a file.

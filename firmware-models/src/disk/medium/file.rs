@@ -8,8 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
-use rustix::io::Errno;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
 use super::{Medium, buffers::Buffers};
 
@@ -98,7 +100,7 @@ impl FileMedium {
             .open(path);
         let medium = match new {
             Ok(file) => {
-                file.set_len(size).map_err(failed(path))?;
+                settle(&file, path, size).map_err(failed(path))?;
                 Self::new(file, path, Access::Write)?
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -146,11 +148,28 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> ImageError {
     }
 }
 
+/// Gives a new file its size, and sees to it that the file is not lost with what will be flushed to it.
+fn settle(file: &File, path: &Path, size: u64) -> io::Result<()> {
+    file.set_len(size)?;
+    file.sync_all()?;
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(target_os = "linux")]
 fn punch(file: &File, at: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(rustix::io::retry_on_intr(|| {
-        fallocate(file, flags, at, length)
-    })?)
+    let punched = rustix::io::retry_on_intr(|| fallocate(file, flags, at, length));
+    Ok(punched?)
 }
 
 impl Medium for FileMedium {

@@ -1,6 +1,6 @@
 //! A medium in memory, of which only what was written takes room; alone, or over another that stays as it is.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, fmt, io};
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,7 +11,6 @@ const CHUNK: u64 = 64 << 10;
 
 /// A medium in memory. It is filled with zeros, or with what another medium has ([`over`](Self::over)), and only the chunks
 /// of 64 KiB that were written to take room.
-#[derive(Debug)]
 pub struct Sparse {
     size: u64,
     /// What was written, by the chunk's number. The last chunk may be shorter than the others.
@@ -97,6 +96,16 @@ impl Sparse {
             self.chunks.insert(number, chunk.freeze());
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Sparse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sparse")
+            .field("size", &self.size)
+            .field("used", &self.used())
+            .field("below", &self.below)
+            .finish_non_exhaustive()
     }
 }
 

@@ -25,6 +25,7 @@ fn what_is_wrong_with_a_disk_is_told_with_what_would_do() {
     let sixteen = "disk".to_owned() + &",lun=size=1M".repeat(16);
     for (text, told) in [
         ("disk", "image=FILE or size=N says what is on the disk"),
+        ("disk,ro,lun=size=1M", "says what is on a logical unit"),
         ("disk,lun=ro", "says what is on a logical unit"),
         (
             "disk,size=8X",
