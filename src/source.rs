@@ -245,9 +245,9 @@ mod tests {
     #[test]
     fn a_text_that_is_no_spec_is_explained() {
         for (text, told) in [
-            ("disk", "there is no model `disk`: choose one of"),
+            ("disc", "there is no model `disc`: choose one of"),
             (
-                "disk",
+                "disc",
                 "another server's device is remote,host=HOST,busid=ID",
             ),
             ("remote", "remote: which server is not said: use host=HOST"),

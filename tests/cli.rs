@@ -128,7 +128,8 @@ fn a_server_ends_well_on_either_signal() {
 
 #[test]
 fn what_is_wrong_with_the_command_line_is_told_with_what_would_do() {
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 15] = [
+        &["serve", "disc"],
         &["serve", "disk"],
         &["serve", "gadget-zero,speed=warp"],
         &["serve", "gadget-zero", "--listen", "here"],
@@ -140,7 +141,7 @@ fn what_is_wrong_with_the_command_line_is_told_with_what_would_do() {
         &["attach", "gadget-zero", "-r", "pc", "-b", "1-1"],
         &["list", "unix:"],
         &["show"],
-        &["tree", "gadget-zero", "disk"],
+        &["tree", "gadget-zero", "disc"],
         &["detach"],
         &["usbtest", "--case", "30", "--device", "3-x"],
     ];

@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_text_that_names_no_device_is_explained() {
         for (text, told) in [
-            ("disk", "a USB/IP server's device is HOST[:PORT]/BUSID"),
+            ("disc", "a USB/IP server's device is HOST[:PORT]/BUSID"),
             ("127.0.0.1:3240", "HOST[:PORT]/BUSID or unix:/PATH/BUSID"),
             ("pc/", "use HOST:PORT/BUSID"),
             ("a b/1-1", "`a b` names no server"),
