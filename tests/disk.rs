@@ -29,6 +29,9 @@ const BEGIN: &str = "set -e
     }
     mkdir /tmp/m\n";
 
+/// What a disk of high speed offers.
+const TRANSPORTS: [&str; 2] = ["uas", "bulk-only"];
+
 fn guest(disks: &[String]) -> Guest {
     // By default the kernel gives a disk a second before it looks at it.
     Guest::new(disks)
@@ -136,9 +139,10 @@ fn fifteen_logical_units_are_fifteen_disks() {
     for megabytes in 1..=15 {
         disk.push_str(&format!(",lun=size={megabytes}M"));
     }
-    run(
-        &[disk],
-        "until [ -b /dev/sdo ]; do sleep 0.02; done
+    for transport in TRANSPORTS {
+        run(
+            &[format!("{disk},transport={transport}")],
+            "until [ -b /dev/sdo ]; do sleep 0.02; done
          for disk in /dev/sd?; do
              lun=$(ls -d /sys/block/${disk#/dev/}/device/scsi_disk/* | sed 's/.*://')
              [ $(blockdev --getsize64 $disk) = $(((lun + 1) << 20)) ]
@@ -148,15 +152,19 @@ fn fifteen_logical_units_are_fifteen_disks() {
              lun=$(ls -d /sys/block/${disk#/dev/}/device/scsi_disk/* | sed 's/.*://')
              yes $lun | head -c 1M | cmp -n 1048576 - $disk
          done",
-    )
-    .assert_success();
+        )
+        .assert_success();
+    }
 }
 
 #[test]
 fn the_tools_of_scsi_find_all_that_a_disk_tells() {
-    let output = run(
-        &["disk,product=Told,serial=00112233445566,size=64M,removable".to_owned()],
-        "disk=$(named Told)
+    for transport in TRANSPORTS {
+        let output = run(
+            &[format!(
+                "disk,product=Told,serial=00112233445566,size=64M,removable,transport={transport}"
+            )],
+            "disk=$(named Told)
          sg_inq $disk
          for page in sv sn di bl bdc lbpv; do sg_vpd --page=$page $disk; done
          sg_opcodes $disk
@@ -169,30 +177,32 @@ fn the_tools_of_scsi_find_all_that_a_disk_tells() {
          sg_turs $disk
          sg_sync $disk
          sg_verify --lba=0 --count=1000 $disk",
-    );
-    output.assert_success();
-    let told = output.stdout();
-    for expected in [
-        "Vendor identification: usbwrigh",
-        "Product identification: Told",
-        "Unit serial number: 00112233445566",
-        "vendor specific: Told            00112233445566:0",
-        "Maximum unmap block descriptor count: 256",
-        "Non-rotating medium (e.g. solid state)",
-        "Unmap command supported (LBPU): 1",
-        "Synchronize cache(16)",
-        "Device size: 67108864 bytes, 64.0 MiB",
-        "lbpme=1, lbprz=1",
-        "RMB=1",
-    ] {
-        assert!(told.contains(expected), "no {expected:?} in {told}");
+        );
+        output.assert_success();
+        let told = output.stdout();
+        for expected in [
+            "Vendor identification: usbwrigh",
+            "Product identification: Told",
+            "Unit serial number: 00112233445566",
+            "vendor specific: Told            00112233445566:0",
+            "Maximum unmap block descriptor count: 256",
+            "Non-rotating medium (e.g. solid state)",
+            "Unmap command supported (LBPU): 1",
+            "Synchronize cache(16)",
+            "Device size: 67108864 bytes, 64.0 MiB",
+            "lbpme=1, lbprz=1",
+            "RMB=1",
+        ] {
+            assert!(told.contains(expected), "no {expected:?} in {told}");
+        }
     }
 }
 
 #[test]
 fn room_that_a_guest_gives_back_reads_as_zeros() {
-    run(
-        &["disk,product=thin,size=64M".to_owned()],
+    for transport in TRANSPORTS {
+        run(
+        &[format!("disk,product=thin,size=64M,transport={transport}")],
         "disk=$(named thin)
          yes | head -c 1M | dd of=$disk bs=64k oflag=direct 2>/dev/null
          sg_unmap --lba=100 --num=50 $disk
@@ -205,6 +215,7 @@ fn room_that_a_guest_gives_back_reads_as_zeros() {
          cmp -n 1048576 expected $disk",
     )
     .assert_success();
+    }
 }
 
 #[test]
@@ -237,9 +248,12 @@ fn a_disk_that_is_not_to_be_written_to_stays_as_it_is() {
 
 #[test]
 fn a_guest_ejects_a_disk_and_loads_it_again() {
-    run(
-        &["disk,product=tray,size=64M,removable".to_owned()],
-        "disk=$(named tray)
+    for transport in TRANSPORTS {
+        run(
+            &[format!(
+                "disk,product=tray,size=64M,removable,transport={transport}"
+            )],
+            "disk=$(named tray)
          [ $(cat /sys/block/${disk#/dev/}/removable) = 1 ]
          # Whoever has the disk itself open, has the kernel lock the medium in.
          tray=/dev/$(ls /sys/block/${disk#/dev/}/device/scsi_generic)
@@ -253,8 +267,9 @@ fn a_guest_ejects_a_disk_and_loads_it_again() {
          sg_start --load $tray
          mount $disk /tmp/m
          grep -x kept /tmp/m/note",
-    )
-    .assert_success();
+        )
+        .assert_success();
+    }
 }
 
 #[test]

@@ -9,6 +9,31 @@
 //! thread for each attached device, and a program that has the device in its own process waits for what it asked for. No
 //! call moves more than 256 KiB from a medium, or more to it than the host sent in one transfer; long commands are worked on in
 //! steps, between which the host is heard.
+//!
+//! A program makes a disk of [`Unit`]s, each with a [`Drive`]; whoever keeps the drive changes the medium while the disk runs:
+//!
+//! ```
+//! use std::time::Instant;
+//! use usbwright_emulator::{EmulatedDevice, protocol::Speed};
+//! use usbwright_models::disk::{BlockSize, Disk, Drive, Identity, Strings, Unit, medium::Sparse};
+//!
+//! let strings = Strings { vendor: "ACME".into(), product: "Reader".into(), serial: "0123456789AB".into() };
+//! let identity = Identity {
+//!     vendor: strings.vendor.clone(),
+//!     product: strings.product.clone(),
+//!     revision: "0100".into(),
+//!     serial: strings.serial.clone(),
+//! };
+//! let drive = Drive::new(Some(Box::new(Sparse::new(64 << 20))));
+//! let unit = Unit::new(drive.clone(), BlockSize::B512, identity).removable();
+//! let disk = Disk::new(Speed::High, strings, vec![unit]);
+//! let device = EmulatedDevice::new(disk, Speed::High, Instant::now())?;
+//! // Later, perhaps on another thread:
+//! drive.take(true)?;
+//! drive.insert(Box::new(Sparse::new(8 << 30)))?;
+//! # drop(device);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod bulk_only;
 mod descriptors;

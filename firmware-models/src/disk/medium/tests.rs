@@ -46,6 +46,36 @@ fn what_was_read_stays_as_it_was() {
 }
 
 #[test]
+fn to_read_what_is_in_memory_copies_nothing() {
+    let mut medium = Sparse::new(1 << 20);
+    medium.write(4096, &[1; 8192]).unwrap();
+    let pieces = [medium.read(4096, 4096), medium.read(4096, 8192)];
+    let places = pieces.map(|piece| piece.unwrap().as_ptr());
+    assert_eq!(places[0], places[1]);
+    let nothing = medium.read(1 << 19, 1 << 19).unwrap();
+    assert!(ZEROS.as_ptr_range().contains(&nothing.as_ptr()));
+}
+
+#[test]
+fn a_file_is_read_into_memory_that_nobody_has_any_more() {
+    let (_folder, path) = image(1 << 20);
+    let mut medium = FileMedium::open(&path, Access::Read).unwrap();
+    let first = medium.read(0, 100_000).unwrap();
+    let second = medium.read(0, 100_000).unwrap();
+    let (place, other) = (first.as_ptr(), second.as_ptr());
+    assert_ne!(place, other);
+    drop(first);
+    assert_eq!(medium.read(0, 200_000).unwrap().as_ptr(), place);
+    // Many at once are all right, too, and a large one comes in parts.
+    let held: Vec<_> = (0..20).map(|_| medium.read(0, 1 << 20).unwrap()).collect();
+    assert!(
+        held.iter()
+            .all(|data| data.len() == 256 << 10 && **data == [7; 256 << 10])
+    );
+    assert_eq!(*second, [7; 100_000]);
+}
+
+#[test]
 fn a_sparse_medium_of_many_tebibytes_takes_what_is_written_to_it() {
     let size = 64 << 40;
     let mut medium = Sparse::new(size);
