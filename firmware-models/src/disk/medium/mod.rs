@@ -64,5 +64,15 @@ pub trait Medium: fmt::Debug + Send + 'static {
     fn discard(&mut self, at: u64, length: u64) -> io::Result<()>;
 }
 
+/// Reads from a medium that somebody else may have made: it has to give at least one byte and at the most `most`.
+pub(crate) fn read_some(medium: &mut dyn Medium, at: u64, most: usize) -> io::Result<Bytes> {
+    let mut data = medium.read(at, most)?;
+    data.truncate(most);
+    match data.is_empty() {
+        true => Err(io::ErrorKind::UnexpectedEof.into()),
+        false => Ok(data),
+    }
+}
+
 /// Zeros, for whoever reads or writes many.
 pub(crate) static ZEROS: [u8; 256 << 10] = [0; 256 << 10];

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, io};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Medium, ZEROS, ranges::Ranges};
+use super::{Medium, ZEROS, ranges::Ranges, read_some};
 
 /// Bytes in one chunk.
 const CHUNK: u64 = 64 << 10;
@@ -60,7 +60,7 @@ impl Sparse {
             end = end.min(until.saturating_mul(CHUNK));
             let most = (most as u64).min(end - at) as usize;
             if !zeros {
-                return below.read(at, most);
+                return read_some(&mut **below, at, most);
             }
         }
         let most = most.min(ZEROS.len()) as u64;

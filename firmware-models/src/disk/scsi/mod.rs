@@ -70,6 +70,7 @@ impl Command {
             _ => false,
         }
     }
+
     /// Ends it in failure, whatever is left of it.
     pub(crate) fn fail(&mut self, sense: Sense) {
         self.failure = Some(sense);
@@ -101,7 +102,7 @@ impl Task {
 }
 
 impl Target {
-    /// A target of up to 256 units.
+    /// A target of these units, of which there are no more than [`MOST_UNITS`](crate::disk::MOST_UNITS).
     pub(crate) fn new(mut units: Vec<Unit>) -> Self {
         let count = u8::try_from(units.len()).unwrap_or(u8::MAX);
         for (number, unit) in (0..).zip(&mut units) {

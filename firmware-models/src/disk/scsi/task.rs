@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Sense, Unit, cdb::Cdb};
-use crate::disk::medium::{Medium, ZEROS};
+use crate::disk::medium::{Medium, ZEROS, read_some};
 
 /// The most that is read, written or compared before others get their turn, in bytes.
 const STEP: u64 = 4 << 20;
@@ -158,7 +158,7 @@ fn read_packets(
     most: usize,
     packet: usize,
 ) -> std::io::Result<Bytes> {
-    let mut data = medium.read(at, most)?;
+    let mut data = read_some(medium, at, most)?;
     if data.len() == most {
         return Ok(data);
     }
@@ -171,7 +171,8 @@ fn read_packets(
     let mut gathered = BytesMut::with_capacity(length);
     gathered.extend_from_slice(&data);
     while gathered.len() < length {
-        let part = medium.read(at + gathered.len() as u64, length - gathered.len())?;
+        let place = at + gathered.len() as u64;
+        let part = read_some(medium, place, length - gathered.len())?;
         gathered.extend_from_slice(&part);
     }
     Ok(gathered.freeze())

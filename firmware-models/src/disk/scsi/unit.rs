@@ -130,12 +130,15 @@ impl Unit {
         !self.read_only && loaded.medium().is_ok_and(|medium| medium.discards())
     }
 
-    /// Begins as if just powered up.
+    /// Begins as if just powered up. What the host before had ejected is in the drive again.
     pub(super) fn reset(&mut self) {
         self.attention = Some(Sense::RESET);
         self.sense = Sense::NONE;
         self.stopped = false;
-        self.drive.tray().prevented = false;
+        let mut tray = self.drive.tray();
+        tray.load();
+        tray.changed = false;
+        tray.prevented = false;
     }
 
     /// Takes what has to be told before anything else is done.

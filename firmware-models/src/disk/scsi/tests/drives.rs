@@ -66,6 +66,63 @@ fn the_host_ejects_and_loads_unless_removal_is_prevented() {
 }
 
 #[test]
+fn a_disk_that_is_attached_again_has_its_medium_in() {
+    let (mut host, _drive) = removable(512);
+    host.run(&PREVENT).unwrap();
+    host.run(&ALLOW).unwrap();
+    host.run(&EJECT).unwrap();
+    host.0.reset();
+    assert_eq!(host.run(&READY), Err(Sense::RESET));
+    assert_eq!(host.run(&READY), Ok(vec![]));
+}
+
+/// A medium that does not do what it has to.
+#[derive(Debug)]
+struct Wrong(usize);
+
+impl Medium for Wrong {
+    fn size(&self) -> u64 {
+        1 << 20
+    }
+
+    fn read(&mut self, _: u64, _: usize) -> std::io::Result<Bytes> {
+        Ok(vec![1; self.0].into())
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn discards(&self) -> bool {
+        false
+    }
+
+    fn discard(&mut self, _: u64, _: u64) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_medium_that_gives_nothing_or_too_much_does_no_harm() {
+    let mut host = Host::new(Wrong(0));
+    let told = host.run(&cdb_10(READ_10, 0, 0, 1));
+    assert_eq!(told.unwrap_err().key, 3);
+    let mut host = Host::new(Sparse::over(Wrong(0)));
+    let told = host.send(&cdb_10(WRITE_10, 0, 1, 1), &[1; 512]);
+    assert_eq!(told.unwrap_err().key, 3);
+    let mut host = Host::new(Wrong(1 << 20));
+    let read = host.run(&cdb_10(READ_10, 0, 0, 3)).unwrap();
+    assert_eq!(read, [1; 1536]);
+    let mut host = Host::new(Wrong(1));
+    let read = host.run(&cdb_10(READ_10, 0, 0, 3)).unwrap();
+    assert_eq!(read, [1; 1536]);
+}
+
+#[test]
 fn what_was_written_is_safe_before_a_disk_stops_or_ejects() {
     let (medium, script) = Faulty::new(1 << 20);
     let drive = Drive::new(Some(Box::new(medium)));
