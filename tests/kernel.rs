@@ -272,6 +272,32 @@ fn lsusb_says_of_gadget_zero_what_it_says_of_the_kernels_own() {
 }
 
 #[test]
+fn lsusb_finds_the_three_endpoints_of_an_osr_fx2_at_either_speed() {
+    let output = Guest::new(&["osr-fx2", "osr-fx2,speed=full"].map(str::to_owned))
+        .programs(&[("lsusb", "usbutils")])
+        .run("lsusb -v -d 0547:1002");
+    output.assert_success();
+    let text = output.stdout();
+    let values = |key: &str| -> Vec<&str> {
+        let values = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(key));
+        values
+            .filter_map(|it| it.split_whitespace().next())
+            .collect()
+    };
+    assert_eq!(
+        values("bEndpointAddress"),
+        ["0x81", "0x06", "0x88"].repeat(2)
+    );
+    let sizes = ["0x0001", "0x0200", "0x0200", "0x0001", "0x0040", "0x0040"];
+    assert_eq!(values("wMaxPacketSize"), sizes);
+    assert_eq!(values("wTotalLength"), ["0x0027"; 2]);
+    assert_eq!(values("iConfiguration"), ["4", "3"]);
+    assert_eq!(text.matches("Remote Wakeup").count(), 2, "{text}");
+}
+
+#[test]
 fn a_stock_debian_kernel_attaches_gadget_zero_and_passes_usbtest() {
     // At super-plus as well, which kernels before 6.12 have no number for: the device is attached at super speed then.
     let mut devices = at_every_speed("");
