@@ -233,8 +233,9 @@ impl Shared {
     pub(super) fn leave(&self) {
         let mut inside = self.lock();
         inside.gone = true;
-        inside.device = None;
+        let waker = inside.device.take();
         tell(inside);
+        drop(waker);
     }
 }
 

@@ -9,7 +9,7 @@ pub struct SevenSegments(u8);
 const DOT: u8 = 0x08;
 
 /// What seven segments can show. Of those that look the same, the first is told.
-const GLYPHS: [(char, u8); 30] = [
+static GLYPHS: [(char, u8); 30] = [
     ('0', 0xd7),
     ('1', 0x06),
     ('2', 0xb3),

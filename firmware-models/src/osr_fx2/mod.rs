@@ -1,10 +1,30 @@
-//! The OSR USB-FX2 learning board, which the sample drivers of Microsoft's driver frameworks and the Linux driver `osrfx2` are
-//! written for: eight switches on an interrupt endpoint, a bulk loopback, seven segments and a bar graph.
+//! The OSR USB-FX2 learning board, which the sample drivers of Microsoft's driver frameworks are written for: eight switches on
+//! an interrupt endpoint, a bulk loopback, seven segments and a bar graph.
+//!
+//! A [`Board`] is the user's side of it, while a host uses the other:
+//!
+//! ```
+//! use std::time::Instant;
+//! use usbwright_emulator::{EmulatedDevice, protocol::Speed};
+//! use usbwright_models::osr_fx2::{Options, OsrFx2};
+//!
+//! let mut firmware = OsrFx2::new(Options::default());
+//! let board = firmware.board();
+//! let device = EmulatedDevice::new(firmware, Speed::High, Instant::now())?;
+//! // The device goes to its host, on a bus or into a program. The board stays here.
+//! board.set_switch(3, true)?;
+//! assert_eq!(board.switches().bits(), 0x20);
+//! assert_eq!(board.segments().character(), Some(' '));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What was decided
 //!
 //! What it does is what OSR's data sheet and the samples' headers tell. Where they leave a choice, this is ours:
 //!
 //! - **Requests** are taken as vendor requests and, as one sample sends them, with the standard type. A value that is set is the
 //!   first byte of the data stage or, where there is none, the lower byte of `wValue`.
+//! - **The loopback** is emptied by a reset and by SET_CONFIGURATION, but not where the interface's only setting is chosen again.
 //! - **The switch endpoint's packets** have one byte, as the data sheet says; one sample's dump has 73.
 //! - **The bar graph** counts the packets that the loopback sends back. After 80 of them all LEDs are lit, after 90 none is. Once
 //!   a host has set it, it shows what was set, until the board is reset.
@@ -116,24 +136,27 @@ impl OsrFx2 {
         self.handles.board(&self.shared)
     }
 
-    /// Shows what is to be shown by now, and asks to be woken when that changes.
-    fn show(&self, cx: &mut Context<'_>) {
+    /// Does something at the panel, shows what is to be shown by now, and asks to be woken when that changes.
+    fn act(&self, cx: &mut Context<'_>, action: impl FnOnce(&mut Panel, Instant)) {
         let now = cx.now();
-        if let Some(next) = self.shared.change(|panel| panel.turn_to(now)) {
+        let next = self.shared.change(|panel| {
+            action(panel, now);
+            panel.turn_to(now)
+        });
+        if let Some(next) = next {
             cx.wake_at(next);
         }
     }
 
     fn reenumerate(&mut self, cx: &mut Context<'_>) {
         self.loopback.clear();
-        let (now, letter) = (cx.now(), letter(cx.speed()));
+        let letter = letter(cx.speed());
         let configured = cx.configuration().is_some();
-        self.shared.change(|panel| {
+        self.act(cx, |panel, now| {
             panel.reenumerate();
             panel.power_up(now, letter);
             panel.reports.configure(configured);
         });
-        self.show(cx);
     }
 }
 
@@ -151,7 +174,7 @@ impl Firmware for OsrFx2 {
         if !READS.contains(&setup.request_type) {
             return In::Stall;
         }
-        self.show(cx);
+        self.act(cx, |_, _| ());
         let state = self.shared.state();
         let byte = match setup.request {
             request::READ_SEVEN_SEGMENTS => state.segments.bits(),
@@ -204,24 +227,22 @@ impl Firmware for OsrFx2 {
     fn configured(&mut self, configuration: Option<u8>, cx: &mut Context<'_>) {
         self.loopback.clear();
         self.shared.listen(&self.handles, || cx.waker());
-        let (now, letter) = (cx.now(), letter(cx.speed()));
-        self.shared.change(|panel| {
+        let letter = letter(cx.speed());
+        self.act(cx, |panel, now| {
             panel.power_up_once(now, letter);
             panel.reports.configure(configuration.is_some());
         });
-        self.show(cx);
     }
 
     fn reset(&mut self, cx: &mut Context<'_>) {
         self.loopback.clear();
         self.shared.listen(&self.handles, || cx.waker());
-        let (now, letter) = (cx.now(), letter(cx.speed()));
-        self.shared.change(|panel| panel.power_up(now, letter));
-        self.show(cx);
+        let letter = letter(cx.speed());
+        self.act(cx, |panel, now| panel.power_up(now, letter));
     }
 
     fn woken(&mut self, cx: &mut Context<'_>) {
-        self.show(cx);
+        self.act(cx, |_, _| ());
     }
 }
 

@@ -1,6 +1,9 @@
 //! The handle.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Mutex,
+    task::{Context, Poll},
+};
 
 use super::*;
 use crate::{Spec, osr_fx2::Changes};
@@ -71,6 +74,36 @@ fn the_show_at_start_is_a_change_as_well() {
     assert_eq!(look(&mut changes, &count), Poll::Pending);
     host.pass(Duration::from_millis(500));
     assert!(count.rung());
+}
+
+/// Looks whenever it is woken, as a thread of its own would.
+struct Looks(Mutex<(Changes, Vec<Option<char>>)>);
+
+impl Looks {
+    fn look(self: &Arc<Self>) {
+        let mut looks = self.0.lock().unwrap();
+        let waker = Waker::from(Arc::clone(self));
+        while let Poll::Ready(Some(state)) = looks.0.poll_next(&mut Context::from_waker(&waker)) {
+            looks.1.push(state.segments.character());
+        }
+    }
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        self.look();
+    }
+}
+
+#[test]
+fn a_reset_is_one_change_and_whoever_is_told_may_look_at_once() {
+    let (mut host, board) = configured();
+    let looks = Arc::new(Looks(Mutex::new((board.changes(), Vec::new()))));
+    looks.look();
+    set(&mut host, 0xdb, 0x76);
+    host.device.reset(host.now);
+    set(&mut host, 0xda, 0);
+    assert_eq!(looks.0.lock().unwrap().1, [Some('H'), Some('1'), Some('1')]);
 }
 
 #[test]
