@@ -5,8 +5,11 @@
 
 pub mod disk;
 pub mod gadget_zero;
+pub mod osr_fx2;
 mod parameters;
 mod spec;
+#[cfg(test)]
+mod testing;
 
 pub use parameters::{ParameterError, Parameters};
 pub use spec::{BuildError, Spec, SpecError, words};
@@ -46,7 +49,7 @@ pub struct Parameter {
 }
 
 /// Every model.
-pub static MODELS: &[Model] = &[gadget_zero::MODEL, disk::MODEL];
+pub static MODELS: &[Model] = &[gadget_zero::MODEL, disk::MODEL, osr_fx2::MODEL];
 
 /// The model of that name.
 pub fn model(name: &str) -> Option<&'static Model> {

@@ -34,6 +34,21 @@
 //! # drop(device);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # What was decided
+//!
+//! Where the specifications leave a choice, this is ours:
+//!
+//! - **Where host and device disagree about the data** (Bulk-Only Transport §6.7): a host that moves more than the command does gets
+//!   what there is, and a stall for the rest; otherwise nothing is done, and the status is a phase error.
+//! - **A command wrapper that is valid and not meaningful** (a unit that is not there, reserved bits) is treated as one that is not
+//!   valid: everything stalls until the transport is reset.
+//! - **Flushing**: SYNCHRONIZE CACHE flushes the whole medium before it is answered, IMMED or not; so do a write with FUA, a stop
+//!   and an eject. Other writes are answered once the medium has them.
+//! - **Zeros**: UNMAP and WRITE SAME of zeros give room back where the medium can, UNMAP set or not. UNMAP is a command only there.
+//! - **UAS** is offered at high speed alone, in alternate setting 1, and works on one command at a time.
+//! - **An ejected medium** stays in the open tray until the host loads it, the [`Drive`]'s owner takes it, or the disk is attached
+//!   again.
 
 mod bulk_only;
 mod descriptors;
