@@ -68,6 +68,18 @@ impl Host {
         self.device.completion()
     }
 
+    /// The next completion, which the device may have to work for: it is polled for as long as it has something to do at once.
+    pub(crate) fn worked_for(&mut self) -> Option<Completion> {
+        for _ in 0..10_000 {
+            if let Some(completion) = self.ended() {
+                return Some(completion);
+            }
+            self.device.deadline().filter(|due| *due <= self.now)?;
+            self.device.poll(self.now);
+        }
+        panic!("the device works for ever");
+    }
+
     /// Reads what is there.
     pub(crate) fn got(&mut self, endpoint: EndpointAddress, length: u32) -> Vec<u8> {
         self.read(endpoint, length);

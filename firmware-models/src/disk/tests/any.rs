@@ -1,14 +1,9 @@
 //! Whatever a host sends, the disk answers, stays within its medium, and works on after a bus reset.
 
-use std::time::Instant;
-
 use proptest::prelude::*;
-use usbwright_emulator::{
-    EmulatedDevice,
-    protocol::{EndpointAddress, Port, Setup, Speed, Transfer, TransferId, TransferKind},
-};
+use usbwright_emulator::protocol::{EndpointAddress, Port, Setup, TransferId};
 
-use crate::Spec;
+use crate::testing::Host;
 
 /// What a host does.
 #[derive(Clone, Debug)]
@@ -75,50 +70,32 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct Host {
-    device: EmulatedDevice,
-    now: Instant,
-    next: u64,
-}
-
-impl Host {
-    fn submit(&mut self, endpoint: EndpointAddress, kind: TransferKind) {
-        self.next += 1;
-        let id = TransferId(self.next);
-        let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now.into());
-    }
-
-    fn control(&mut self, setup: [u8; 8]) {
-        let setup = Setup::from_bytes(setup);
-        let kind = TransferKind::Control {
-            setup,
-            data: vec![0; setup.length.into()].into(),
-            room: setup.length.into(),
-        };
-        self.submit(EndpointAddress::CONTROL, kind);
-    }
-
-    fn take(&mut self, step: Step) {
-        use usbwright_emulator::protocol::Direction::{In, Out};
-        match step {
-            Step::Control(setup) => self.control(setup),
-            Step::Read(number, length) => {
-                let kind = TransferKind::In { length };
-                self.submit(EndpointAddress::new(number, In), kind);
-            }
-            Step::Write(number, data) => {
-                let kind = TransferKind::Out {
-                    data: data.into(),
-                    zero_packet: false,
-                };
-                self.submit(EndpointAddress::new(number, Out), kind);
-            }
-            Step::Cancel => self.device.cancel(TransferId(self.next), self.now),
-            Step::Work => self.device.poll(self.now),
+/// Does a step, as the transfer before it was `last`; gives the transfer that it began.
+fn take(host: &mut Host, step: Step, last: Option<TransferId>) -> Option<TransferId> {
+    use usbwright_emulator::protocol::Direction::{In, Out};
+    let began = match step {
+        Step::Control(setup) => {
+            let length = Setup::from_bytes(setup).length;
+            host.control(setup, vec![0; length.into()]);
+            None
         }
-        while self.device.completion().is_some() {}
-    }
+        Step::Read(number, length) => Some(host.read(EndpointAddress::new(number, In), length)),
+        Step::Write(number, data) => {
+            Some(host.write(EndpointAddress::new(number, Out), data, false))
+        }
+        Step::Cancel => {
+            if let Some(last) = last {
+                host.device.cancel(last, host.now);
+            }
+            None
+        }
+        Step::Work => {
+            host.device.poll(host.now);
+            None
+        }
+    };
+    while host.ended().is_some() {}
+    began
 }
 
 proptest! {
@@ -127,21 +104,18 @@ proptest! {
     fn a_disk_answers_whatever_it_is_sent(
         uas in any::<bool>(), steps in prop::collection::vec(step(), 1..60),
     ) {
-        let now = Instant::now();
-        let spec: Spec = "disk,size=1M,removable,block=4096,lun=size=64K".parse().unwrap();
-        let mut host = Host { device: spec.build(now).unwrap(), now, next: 0 };
-        host.control([0, 9, 1, 0, 0, 0, 0, 0]);
-        host.control([1, 11, u8::from(uas), 0, 0, 0, 0, 0]);
+        let mut host = Host::new("disk,size=1M,removable,block=4096,lun=size=64K", 1);
+        host.control([1, 11, u8::from(uas), 0, 0, 0, 0, 0], Vec::new());
+        let mut last = None;
         for step in steps {
-            host.take(step);
+            last = take(&mut host, step, last);
             // A panic would have unplugged it.
             prop_assert!(host.device.is_connected());
         }
-        host.device.reset(now);
-        prop_assert_eq!(host.device.summary().speed, Speed::High);
-        host.control([0, 9, 1, 0, 0, 0, 0, 0]);
-        while host.device.completion().is_some() {}
-        host.control([0xa1, 0xfe, 0, 0, 0, 0, 1, 0]);
-        prop_assert_eq!(host.device.completion().unwrap().data.to_vec(), [1]);
+        host.device.reset(host.now);
+        while host.ended().is_some() {}
+        host.configure(1);
+        let highest = host.control([0xa1, 0xfe, 0, 0, 0, 0, 1, 0], Vec::new());
+        prop_assert_eq!(highest.data.to_vec(), [1]);
     }
 }

@@ -6,8 +6,24 @@ use std::{fs, time::Instant};
 
 use usbwright_emulator::protocol::{Port, Speed, descriptor::Descriptors};
 
-use super::Disk;
+use super::{Disk, Identity, Strings};
 use crate::{Model, Spec};
+
+/// What a disk, and its units, of that name say of themselves.
+pub(super) fn named(product: &str) -> (Strings, Identity) {
+    let strings = Strings {
+        vendor: "usbwright".to_owned(),
+        product: product.to_owned(),
+        serial: "0123456789AB".to_owned(),
+    };
+    let identity = Identity {
+        vendor: strings.vendor.clone(),
+        product: strings.product.clone(),
+        revision: "0100".to_owned(),
+        serial: strings.serial.clone(),
+    };
+    (strings, identity)
+}
 
 fn error(text: &str) -> String {
     match text.parse::<Spec>() {

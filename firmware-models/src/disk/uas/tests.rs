@@ -1,25 +1,23 @@
 //! What a raw client of UAS gets.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Instant,
-};
+use std::sync::{Arc, Mutex};
 
 use usbwright_emulator::{
     EmulatedDevice,
-    protocol::{
-        Completion, EndpointAddress, Port, Setup, Speed, Status as Ended, Transfer, TransferId,
-        TransferKind,
-    },
+    protocol::{EndpointAddress, Port, Speed, Status as Ended},
 };
 
-use crate::disk::{
-    BlockSize, Disk, Drive, Identity, Strings, Unit,
-    descriptors::{COMMAND_OUT, DATA_IN, DATA_OUT, STATUS_IN},
-    medium::{
-        Sparse,
-        faulty::{Faulty, Script},
+use crate::{
+    disk::{
+        BlockSize, Disk, Drive, Unit,
+        descriptors::{COMMAND_OUT, DATA_IN, DATA_OUT, STATUS_IN},
+        medium::{
+            Sparse,
+            faulty::{Faulty, Script},
+        },
+        tests::named,
     },
+    testing::Host,
 };
 
 const READ_READY: u8 = 6;
@@ -30,27 +28,12 @@ const INVALID: u8 = 2;
 const COMPLETE: u8 = 0;
 const SUCCEEDED: u8 = 8;
 
-struct Client {
-    device: EmulatedDevice,
-    now: Instant,
-    next: u64,
-}
+struct Client(Host);
 
 impl Client {
     /// A disk of two units: the first has a medium that does what a script says.
     fn new() -> (Self, Arc<Mutex<Script>>) {
-        let text = || "A".to_owned();
-        let identity = Identity {
-            vendor: text(),
-            product: text(),
-            revision: text(),
-            serial: text(),
-        };
-        let strings = Strings {
-            vendor: text(),
-            product: text(),
-            serial: text(),
-        };
+        let (strings, identity) = named("A");
         let (medium, script) = Faulty::new(64 << 20);
         let drives = [
             Drive::new(Some(Box::new(medium))),
@@ -58,12 +41,8 @@ impl Client {
         ];
         let units = drives.map(|drive| Unit::new(drive, BlockSize::B512, identity.clone()));
         let disk = Disk::new(Speed::High, strings, units.into());
-        let now = Instant::now();
-        let mut client = Self {
-            device: EmulatedDevice::new(disk, Speed::High, now).unwrap(),
-            now,
-            next: 0,
-        };
+        let host = Host::of(|now| EmulatedDevice::new(disk, Speed::High, now).unwrap());
+        let mut client = Self(host);
         client.control([0, 9, 1, 0, 0, 0, 0, 0]);
         client.control([1, 11, 1, 0, 0, 0, 0, 0]);
         for lun in 0..2 {
@@ -73,51 +52,18 @@ impl Client {
         (client, script)
     }
 
-    fn submit(&mut self, endpoint: EndpointAddress, kind: TransferKind) -> TransferId {
-        self.next += 1;
-        let id = TransferId(self.next);
-        let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now.into());
-        id
-    }
-
-    fn ended(&mut self) -> Option<Completion> {
-        for _ in 0..10_000 {
-            if let Some(completion) = self.device.completion() {
-                return Some(completion);
-            }
-            self.device.deadline()?;
-            self.device.poll(self.now);
-        }
-        panic!("the device works for ever");
-    }
-
     fn control(&mut self, setup: [u8; 8]) {
-        let kind = TransferKind::Control {
-            setup: Setup::from_bytes(setup),
-            data: Vec::new().into(),
-            room: 0,
-        };
-        self.submit(EndpointAddress::CONTROL, kind);
-        assert_eq!(self.ended().unwrap().status, Ended::Done);
-    }
-
-    fn submit_write(&mut self, endpoint: EndpointAddress, data: Vec<u8>) -> TransferId {
-        let kind = TransferKind::Out {
-            data: data.into(),
-            zero_packet: false,
-        };
-        self.submit(endpoint, kind)
+        assert_eq!(self.0.control(setup, Vec::new()).status, Ended::Done);
     }
 
     fn write(&mut self, endpoint: EndpointAddress, data: Vec<u8>) {
-        self.submit_write(endpoint, data);
-        assert_eq!(self.ended().unwrap().status, Ended::Done);
+        self.0.write(endpoint, data, false);
+        assert_eq!(self.0.worked_for().unwrap().status, Ended::Done);
     }
 
     fn read(&mut self, endpoint: EndpointAddress, length: u32) -> Vec<u8> {
-        self.submit(endpoint, TransferKind::In { length });
-        let completion = self.ended().unwrap();
+        self.0.read(endpoint, length);
+        let completion = self.0.worked_for().unwrap();
         assert_eq!(completion.status, Ended::Done);
         completion.data.to_vec()
     }
@@ -160,10 +106,10 @@ impl Client {
     }
 
     fn is_quiet(&mut self) {
-        self.submit(STATUS_IN, TransferKind::In { length: 112 });
-        assert!(self.device.completion().is_none());
-        self.device.cancel(TransferId(self.next), self.now);
-        assert_eq!(self.ended().unwrap().status, Ended::Cancelled);
+        let read = self.0.read(STATUS_IN, 112);
+        assert!(self.0.ended().is_none());
+        self.0.device.cancel(read, self.0.now);
+        assert_eq!(self.0.worked_for().unwrap().status, Ended::Cancelled);
     }
 }
 
@@ -228,9 +174,13 @@ fn commands_that_wait_are_done_in_turn_and_each_gets_its_own_data() {
     // Status and data are asked for before, as Linux does.
     for tag in 1..=30 {
         client.unit(READ_READY, tag);
-        let status = client.submit(STATUS_IN, TransferKind::In { length: 112 });
-        let data = client.submit(DATA_IN, TransferKind::In { length: 512 });
-        let mut ended: Vec<_> = [client.ended().unwrap(), client.ended().unwrap()].into();
+        let status = client.0.read(STATUS_IN, 112);
+        let data = client.0.read(DATA_IN, 512);
+        let mut ended: Vec<_> = [
+            client.0.worked_for().unwrap(),
+            client.0.worked_for().unwrap(),
+        ]
+        .into();
         ended.sort_by_key(|it| it.id);
         assert_eq!((ended[0].id, ended[1].id), (status, data));
         assert_eq!(ended[1].data.to_vec(), [tag as u8; 512]);
@@ -385,7 +335,7 @@ fn two_commands_of_one_tag_are_both_dropped() {
 fn a_command_at_the_head_of_the_queue_comes_first() {
     let (mut client, _) = Client::new();
     client.command(1, 0, &LONG_VERIFY);
-    client.device.deadline().expect("it takes a while");
+    client.0.device.deadline().expect("it takes a while");
     client.command(2, 0, &read_10(0, 1));
     let mut urgent = command(3, 0, &[0; 6]);
     urgent[4] = 1;
@@ -401,10 +351,13 @@ fn a_host_that_reads_no_status_can_send_so_many_commands_and_no_more() {
     for tag in 1..=64 {
         client.command(tag, 0, &[0; 6]);
     }
-    client.submit_write(COMMAND_OUT, command(65, 0, &[0; 6]));
-    assert!(client.device.completion().is_none());
-    client.submit(STATUS_IN, TransferKind::In { length: 112 });
-    let ended = [client.ended().unwrap(), client.ended().unwrap()];
+    client.0.write(COMMAND_OUT, command(65, 0, &[0; 6]), false);
+    assert!(client.0.ended().is_none());
+    client.0.read(STATUS_IN, 112);
+    let ended = [
+        client.0.worked_for().unwrap(),
+        client.0.worked_for().unwrap(),
+    ];
     assert!(ended.iter().all(|it| it.status == Ended::Done));
 }
 

@@ -3,19 +3,19 @@
 mod cases;
 mod stages;
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use usbwright_emulator::{
     EmulatedDevice,
-    protocol::{
-        Completion, Direction, EndpointAddress, Port, Setup, Speed, Status as Ended, Transfer,
-        TransferId, TransferKind,
-    },
+    protocol::{Direction, EndpointAddress, Port, Speed, Status as Ended, TransferId},
 };
 
-use crate::disk::{
-    BlockSize, Disk, Drive, Identity, Strings, Unit, medium::Medium, medium::Sparse,
+use crate::{
+    disk::{
+        BlockSize, Disk, Drive, Unit,
+        medium::{Medium, Sparse},
+        tests::named,
+    },
+    testing::Host,
 };
 
 const IN: EndpointAddress = EndpointAddress::new(1, Direction::In);
@@ -28,11 +28,7 @@ const FAILED: u8 = 1;
 const PHASE_ERROR: u8 = 2;
 
 /// A host at the other end of the cable.
-struct Client {
-    device: EmulatedDevice,
-    now: Instant,
-    next: u64,
-}
+struct Client(Host);
 
 impl Client {
     fn new() -> Self {
@@ -41,29 +37,15 @@ impl Client {
 
     /// A disk with these media, that has told of its power-on.
     fn of(speed: Speed, media: Vec<Box<dyn Medium>>) -> Self {
-        let text = || "A".to_owned();
-        let units = media.into_iter().map(|medium| {
-            let identity = Identity {
-                vendor: text(),
-                product: text(),
-                revision: text(),
-                serial: text(),
-            };
-            Unit::new(Drive::new(Some(medium)), BlockSize::B512, identity)
-        });
+        let (strings, identity) = named("A");
+        let units = media
+            .into_iter()
+            .map(|medium| Unit::new(Drive::new(Some(medium)), BlockSize::B512, identity.clone()));
         let units: Vec<_> = units.collect();
         let count = units.len() as u8;
-        let strings = Strings {
-            vendor: text(),
-            product: text(),
-            serial: text(),
-        };
-        let now = Instant::now();
-        let mut client = Self {
-            device: EmulatedDevice::new(Disk::new(speed, strings, units), speed, now).unwrap(),
-            now,
-            next: 0,
-        };
+        let disk = Disk::new(speed, strings, units);
+        let host = Host::of(|now| EmulatedDevice::new(disk, speed, now).unwrap());
+        let mut client = Self(host);
         client.control([0, 9, 1, 0, 0, 0, 0, 0]).unwrap();
         for lun in 0..count {
             client.command(lun, 0, 0, &TEST_UNIT_READY);
@@ -73,35 +55,8 @@ impl Client {
         client
     }
 
-    fn submit(&mut self, endpoint: EndpointAddress, kind: TransferKind) -> TransferId {
-        self.next += 1;
-        let id = TransferId(self.next);
-        let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now.into());
-        id
-    }
-
-    /// Takes the next completion, and lets the device work for as long as it has something to do.
-    fn ended(&mut self) -> Option<Completion> {
-        for _ in 0..10_000 {
-            if let Some(completion) = self.device.completion() {
-                return Some(completion);
-            }
-            self.device.deadline()?;
-            self.device.poll(self.now);
-        }
-        panic!("the device works for ever");
-    }
-
     fn control(&mut self, setup: [u8; 8]) -> Result<Vec<u8>, Ended> {
-        let setup = Setup::from_bytes(setup);
-        let kind = TransferKind::Control {
-            setup,
-            data: Bytes::new(),
-            room: setup.length.into(),
-        };
-        self.submit(EndpointAddress::CONTROL, kind);
-        let completion = self.ended().unwrap();
+        let completion = self.0.control(setup, Vec::new());
         match completion.status {
             Ended::Done => Ok(completion.data.to_vec()),
             other => Err(other),
@@ -114,24 +69,20 @@ impl Client {
     }
 
     fn begin_write(&mut self, data: impl Into<Bytes>) -> TransferId {
-        let kind = TransferKind::Out {
-            data: data.into().into(),
-            zero_packet: false,
-        };
-        self.submit(OUT, kind)
+        self.0.write(OUT, data, false)
     }
 
     /// Writes, and tells how that ended and how much moved.
     fn write(&mut self, data: impl Into<Bytes>) -> (Ended, usize) {
         self.begin_write(data);
-        let completion = self.ended().unwrap();
+        let completion = self.0.worked_for().unwrap();
         (completion.status, completion.actual_length as usize)
     }
 
     /// Reads, and tells how that ended and what came.
     fn read(&mut self, length: u32) -> (Ended, Vec<u8>) {
-        self.submit(IN, TransferKind::In { length });
-        let completion = self.ended().unwrap();
+        self.0.read(IN, length);
+        let completion = self.0.worked_for().unwrap();
         (completion.status, completion.data.to_vec())
     }
 
@@ -152,7 +103,7 @@ impl Client {
 
     /// Reads the status of a command that ends after the host was stalled on `endpoint`, which it has yet to clear.
     fn status_behind(&mut self, endpoint: EndpointAddress) -> (u32, u32, u8) {
-        assert_eq!(self.device.is_halted(endpoint), Some(true));
+        assert_eq!(self.0.device.is_halted(endpoint), Some(true));
         self.clear_halt(endpoint);
         self.status()
     }
@@ -167,8 +118,8 @@ impl Client {
     fn assert_works(&mut self) {
         self.command(0, 0, 0, &TEST_UNIT_READY);
         assert_eq!(self.status(), (TAG, 0, PASSED));
-        assert_eq!(self.device.is_halted(IN), Some(false));
-        assert_eq!(self.device.is_halted(OUT), Some(false));
+        assert_eq!(self.0.device.is_halted(IN), Some(false));
+        assert_eq!(self.0.device.is_halted(OUT), Some(false));
     }
 
     /// Sense key and code of the last failure.

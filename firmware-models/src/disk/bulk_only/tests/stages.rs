@@ -93,21 +93,24 @@ fn requests_of_the_class_are_refused_where_a_field_is_wrong() {
 #[test]
 fn a_host_may_ask_for_data_and_status_before_it_sends_the_command() {
     let mut client = Client::new();
-    let data = client.submit(IN, TransferKind::In { length: 1024 });
-    let status = client.submit(IN, TransferKind::In { length: 13 });
-    assert!(client.ended().is_none());
+    let data = client.0.read(IN, 1024);
+    let status = client.0.read(IN, 13);
+    assert!(client.0.worked_for().is_none());
     client.begin_write(wrapper(0, 1024, 0x80, &read_10(0, 2)));
-    let mut ended: Vec<_> = std::iter::from_fn(|| client.ended()).collect();
+    let mut ended: Vec<_> = std::iter::from_fn(|| client.0.worked_for()).collect();
     ended.sort_by_key(|it| it.id);
     assert_eq!((ended[0].id, ended[0].data.len()), (data, 1024));
     assert_eq!((ended[1].id, ended[1].data.len()), (status, 13));
     // A second command waits until the first one's status is read.
     client.begin_write(wrapper(0, 0, 0, &TEST_UNIT_READY));
     client.begin_write(wrapper(0, 0, 0, &TEST_UNIT_READY));
-    assert_eq!(client.ended().unwrap().status, Ended::Done);
-    assert!(client.ended().is_none());
-    client.submit(IN, TransferKind::In { length: 13 });
-    let both = [client.ended().unwrap(), client.ended().unwrap()];
+    assert_eq!(client.0.worked_for().unwrap().status, Ended::Done);
+    assert!(client.0.worked_for().is_none());
+    client.0.read(IN, 13);
+    let both = [
+        client.0.worked_for().unwrap(),
+        client.0.worked_for().unwrap(),
+    ];
     assert!(both.iter().all(|it| it.status == Ended::Done));
     assert_eq!(client.status(), (TAG, 0, PASSED));
 }
@@ -194,22 +197,22 @@ fn a_long_command_lets_the_host_be_heard_and_ends() {
     let mut client = Client::new();
     // VERIFY of 64 MiB takes several steps.
     client.begin_write(wrapper(0, 0, 0, &cdb_10(0x2f, 0, 65535)));
-    assert_eq!(client.device.completion().unwrap().status, Ended::Done);
-    client.submit(IN, TransferKind::In { length: 13 });
-    assert!(client.device.completion().is_none());
-    assert!(client.device.deadline().is_some());
+    assert_eq!(client.0.ended().unwrap().status, Ended::Done);
+    client.0.read(IN, 13);
+    assert!(client.0.ended().is_none());
+    assert!(client.0.device.deadline().is_some());
     // The host asks something else meanwhile.
     let highest = client.control([0xa1, 0xfe, 0, 0, 0, 0, 1, 0]);
     assert_eq!(highest, Ok(vec![0]));
-    let ended = client.ended().unwrap();
+    let ended = client.0.worked_for().unwrap();
     assert_eq!(
         (ended.status, ended.data.to_vec()[12]),
         (Ended::Done, PASSED)
     );
-    assert!(client.device.deadline().is_none());
+    assert!(client.0.device.deadline().is_none());
     // A reset ends the command.
     client.begin_write(wrapper(0, 0, 0, &cdb_10(0x2f, 0, 65535)));
-    assert!(client.device.completion().is_some());
+    assert!(client.0.ended().is_some());
     client.reset_recovery();
     client.assert_works();
 }
@@ -218,7 +221,7 @@ fn a_long_command_lets_the_host_be_heard_and_ends() {
 fn a_bus_reset_makes_all_anew() {
     let mut client = Client::new();
     client.command(0, 1024, 0, &write_10(0, 2));
-    client.device.reset(client.now);
+    client.0.device.reset(client.0.now);
     client.control([0, 9, 1, 0, 0, 0, 0, 0]).unwrap();
     client.command(0, 0, 0, &TEST_UNIT_READY);
     assert_eq!(client.status(), (TAG, 0, FAILED));

@@ -14,15 +14,11 @@ use crate::disk::{
         Medium, Sparse,
         faulty::{Faulty, Script},
     },
+    tests::named,
 };
 
 fn identity() -> Identity {
-    Identity {
-        vendor: "usbwright".to_owned(),
-        product: "Disk".to_owned(),
-        revision: "0100".to_owned(),
-        serial: "0123456789AB".to_owned(),
-    }
+    named("Disk").1
 }
 
 /// A host that gives commands to a target, which has told it of its power-on.
