@@ -380,3 +380,25 @@ fn a_host_without_room_for_an_image_fails_what_is_written_and_nothing_else() {
     )
     .assert_success();
 }
+
+#[test]
+fn a_stock_debian_kernel_uses_disks_by_both_transports() {
+    let disks = TRANSPORTS
+        .map(|transport| format!("disk,product={transport},size=64M,transport={transport}"));
+    let script = "for module in usb-storage uas sd_mod ext4; do modprobe $module; done
+         head -c 20M /dev/urandom >/tmp/data
+         for disk in $(named uas) $(named bulk-only); do
+             mkfs.ext4 -q $disk
+             mount -t ext4 $disk /tmp/m
+             cp /tmp/data /tmp/m/data
+             umount /tmp/m
+             mount -t ext4 $disk /tmp/m
+             cmp /tmp/data /tmp/m/data
+             umount /tmp/m
+             fsck.ext4 -f -n $disk
+         done";
+    guest(&disks)
+        .option(&["--engine", "qemu"])
+        .run(&format!("{BEGIN}{script}"))
+        .assert_success();
+}
