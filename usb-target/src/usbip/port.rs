@@ -13,6 +13,7 @@ use usbwright_protocol::{
     Completion, DeviceSummary, EndpointAddress, Now, Outside, Port, Status, Transfer, TransferId,
     TransferType, usbip::operation::ExportedDevice,
 };
+use usbwright_wire_io::Outbox;
 
 use super::{
     Ended, RemoteDevice, RemoteError,
@@ -24,6 +25,11 @@ use super::{
 
 /// How long a device may take to tell its descriptors.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Commands that may wait before they are written without being asked for.
+const FULL_COMMANDS: usize = 64;
+/// Bytes that may wait so.
+const FULL_BYTES: usize = 1 << 20;
 
 /// Why a remote device can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +167,7 @@ impl Port for RemotePort {
             return self.session.completions.push_back(end);
         }
         self.session.submit(transfer);
-        if self.session.out.is_full() && !self.wire.is_stuck() {
+        if is_full(&self.session.out) && !self.wire.is_stuck() {
             let written = self.wire.write(&mut self.session.out);
             if written.is_err() {
                 let exchanged = self.exchange();
@@ -218,6 +224,11 @@ impl Port for RemotePort {
     fn is_connected(&self) -> bool {
         self.connected
     }
+}
+
+/// Whether so much waits that it is better written than kept.
+fn is_full(out: &Outbox) -> bool {
+    out.messages() >= FULL_COMMANDS || out.len() >= FULL_BYTES
 }
 
 impl Drop for RemotePort {

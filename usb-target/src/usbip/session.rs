@@ -16,9 +16,9 @@ use usbwright_protocol::{
         },
     },
 };
+use usbwright_wire_io::Outbox;
 
 use super::{
-    outbox::Outbox,
     outstanding::{Kind, Outstanding, Pending},
     replies::{Body, PeerError},
     settings::{Change, Settings},
@@ -242,7 +242,7 @@ impl Session {
     }
 
     fn push(&mut self, submit: Submit) {
-        self.out.push_command(&Command::Submit(submit).encode());
+        self.out.push_message(&Command::Submit(submit).encode());
     }
 
     pub(super) fn cancel(&mut self, id: TransferId) {
@@ -255,7 +255,7 @@ impl Session {
         if let Some(sequence) = self.outstanding.unlink(target) {
             trace!(sequence, target, "unlink");
             let unlink = encode_unlink(self.device_id, sequence, target);
-            self.out.push_command(&unlink);
+            self.out.push_message(&unlink);
         }
     }
 
