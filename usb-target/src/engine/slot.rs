@@ -91,6 +91,14 @@ pub(crate) struct SlotId {
     generation: u32,
 }
 
+impl Slot {
+    /// Whether anybody is to be woken when it has ended.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        !matches!(self.waiting, Waiting::Nobody) || !self.observers.is_empty()
+    }
+}
+
 impl SlotId {
     pub(super) fn transfer(self) -> TransferId {
         TransferId(u64::from(self.generation) << 32 | u64::from(self.index))
@@ -117,6 +125,8 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Takes a slot.
+    #[inline]
     pub(super) fn take(&mut self, endpoint: EndpointAddress, room: usize, phase: Phase) -> SlotId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
@@ -147,6 +157,7 @@ impl Slots {
     }
 
     /// The slot, if it has not been used for another transfer since.
+    #[inline]
     pub(super) fn find(&mut self, id: SlotId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(id.index as usize)?;
         (slot.generation == id.generation && !matches!(slot.phase, Phase::Free)).then_some(slot)
@@ -209,6 +220,7 @@ impl Slots {
         }
     }
 
+    #[inline]
     fn leave(&mut self, waiting: &Waiting) {
         match waiting {
             Waiting::Nobody => {}
@@ -259,14 +271,18 @@ impl Slots {
         self.tasks
     }
 
-    pub(super) fn release(&mut self, id: SlotId) {
-        self.wait(id, Waiting::Nobody);
+    /// Frees a slot, and tells what was in it.
+    #[inline]
+    pub(super) fn release(&mut self, id: SlotId) -> Phase {
         let Some(slot) = self.find(id) else {
-            return;
+            return Phase::Free;
         };
-        slot.phase = Phase::Free;
+        let phase = std::mem::take(&mut slot.phase);
         slot.generation = slot.generation.wrapping_add(1);
+        let waiting = std::mem::take(&mut slot.waiting);
+        self.leave(&waiting);
         self.free.push(id.index);
+        phase
     }
 
     /// The transfers that the port has on an endpoint, the latest first: to take back one lets those behind it go on.

@@ -9,7 +9,9 @@ use std::{
 };
 
 use tracing::warn;
-use usbwright_protocol::{Completion, Now, Port, Status};
+use usbwright_protocol::{
+    Completion, EndpointAddress, Now, Port, Status, Transfer, TransferKind,
+};
 
 use super::{
     GRACE, given_up,
@@ -109,6 +111,36 @@ impl State {
         }
     }
 
+    /// Submits a transfer, to be taken back when its time is up. It may have ended already.
+    pub(super) fn submit(
+        &mut self,
+        endpoint: EndpointAddress,
+        kind: TransferKind,
+        until: Option<Instant>,
+        now: Now,
+    ) -> SlotId {
+        let room = match &kind {
+            TransferKind::In { length } => *length as usize,
+            _ => 0,
+        };
+        let id = self.slots.take(endpoint, room, Phase::Flying);
+        let transfer = Transfer {
+            id: id.transfer(),
+            endpoint,
+            kind,
+        };
+        self.port.submit(transfer, now);
+        self.unflushed = true;
+        self.settle();
+        if let Some(until) = until
+            && let Some(slot) = self.slots.find(id)
+            && matches!(slot.phase, Phase::Flying)
+        {
+            self.set_timer(until, id);
+        }
+        id
+    }
+
     /// Takes what has ended from the port, to those who wait for it.
     pub(super) fn settle(&mut self) {
         while let Some(mut completion) = self.port.completion() {
@@ -133,35 +165,39 @@ impl State {
         let Some(slot) = self.slots.find(id) else {
             return;
         };
-        let room = slot.room;
-        match std::mem::replace(&mut slot.phase, Phase::Free) {
-            Phase::Abandoned(kept) => {
-                slot.phase = Phase::Abandoned(None);
-                self.slots.waiters(id, &mut self.woken);
-                self.slots.release(id);
-                if let Some(kept) = kept {
-                    kept.arrive(completion, room);
-                }
+        if let Phase::Abandoned(kept) = &mut slot.phase {
+            let (kept, room) = (kept.take(), slot.room);
+            self.slots.waiters(id, &mut self.woken);
+            self.slots.release(id);
+            if let Some(kept) = kept {
+                kept.arrive(completion, room);
             }
-            _ => {
-                slot.phase = Phase::Ended(completion);
-                self.slots.waiters(id, &mut self.woken);
-            }
+            return;
+        }
+        slot.phase = Phase::Ended(completion);
+        if slot.is_awaited() {
+            self.slots.waiters(id, &mut self.woken);
         }
     }
 
     /// The completion of a slot that has ended; the slot is free then.
+    #[inline]
     pub(super) fn take(&mut self, id: SlotId) -> Option<Completion> {
         let slot = self.slots.find(id)?;
         if !matches!(slot.phase, Phase::Ended(_)) {
             return None;
         }
-        let phase = std::mem::replace(&mut slot.phase, Phase::Abandoned(None));
-        self.slots.release(id);
-        match phase {
+        match self.slots.release(id) {
             Phase::Ended(completion) => Some(completion),
             _ => None,
         }
+    }
+
+    /// The same, with the room that the transfer had.
+    #[inline]
+    pub(super) fn take_with_room(&mut self, id: SlotId) -> Option<(usize, Completion)> {
+        let room = self.slots.find(id)?.room;
+        self.take(id).map(|ended| (room, ended))
     }
 
     pub(super) fn set_timer(&mut self, until: Instant, id: SlotId) {
@@ -201,7 +237,9 @@ impl State {
             return;
         }
         match self.slots.find(id) {
-            Some(slot) if matches!(slot.phase, Phase::Timer) => self.slots.release(id),
+            Some(slot) if matches!(slot.phase, Phase::Timer) => {
+                self.slots.release(id);
+            }
             Some(slot) => {
                 slot.phase = Phase::Abandoned(kept.cloned());
                 if let Some(kept) = kept {

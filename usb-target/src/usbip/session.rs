@@ -336,7 +336,8 @@ impl Session {
         };
         let owner = pending.owner;
         match body.end(reply, pending, input, &mut self.settings) {
-            Ok(end) => self.completions.extend(end),
+            Ok(Some(end)) => self.completions.push_back(end),
+            Ok(None) => {}
             Err(error) => {
                 let end = owner.map(|id| Completion::empty(id, Status::Disconnected));
                 self.completions.extend(end);
