@@ -71,7 +71,7 @@ impl Line {
     /// Takes the ends of the oldest ones, and tells whether there are any.
     fn collect(&mut self, state: &mut State) -> Option<()> {
         while let Some(oldest) = self.flying.front()
-            && let Some(ended) = state.take_with_room(*oldest)
+            && let Some(ended) = state.slots.take_ended(*oldest)
         {
             self.flying.pop_front();
             self.ended.push_back(ended);

@@ -28,10 +28,6 @@ use usbwright_protocol::{
     Completion, DeviceSummary, EndpointAddress, Outside, Port, Status, TransferKind,
 };
 
-pub(crate) use self::{
-    flight::{Flight, Parked},
-    line::Line,
-};
 pub use self::{
     clock::{Clock, ManualClock, Timed},
     wait::Wait,
@@ -40,6 +36,10 @@ use self::{
     driver::Driver,
     slot::{Phase, Slot, SlotId, Waiting},
     state::State,
+};
+pub(crate) use self::{
+    flight::{Flight, Parked},
+    line::Line,
 };
 use crate::pipe::Kept;
 
@@ -89,13 +89,21 @@ impl Engine {
     fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         let result = action(&mut state);
-        self.driver.arrange(self, &mut state);
+        if !state.drives_itself() {
+            self.driver.arrange(self, &mut state);
+        }
+        let Some(last) = state.woken.pop() else {
+            return result;
+        };
         if state.woken.is_empty() {
+            drop(state);
+            last.wake();
             return result;
         }
         let mut woken = std::mem::take(&mut state.woken);
         drop(state);
         woken.drain(..).for_each(Waker::wake);
+        last.wake();
         // The room is kept for those who are woken next.
         let mut state = self.state();
         if state.woken.capacity() < woken.capacity() {

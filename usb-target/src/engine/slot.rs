@@ -271,18 +271,39 @@ impl Slots {
         self.tasks
     }
 
-    /// Frees a slot, and tells what was in it.
+    /// Takes the end out of a slot that has ended, with the room that its transfer had; the slot is free then.
     #[inline]
-    pub(super) fn release(&mut self, id: SlotId) -> Phase {
-        let Some(slot) = self.find(id) else {
-            return Phase::Free;
-        };
-        let phase = std::mem::take(&mut slot.phase);
+    pub(super) fn take_ended(&mut self, id: SlotId) -> Option<(usize, Completion)> {
+        let slot = self.find(id)?;
+        let room = slot.room;
+        match std::mem::take(&mut slot.phase) {
+            Phase::Ended(completion) => {
+                self.vacate(id);
+                Some((room, completion))
+            }
+            other => {
+                slot.phase = other;
+                None
+            }
+        }
+    }
+
+    /// Frees a slot.
+    pub(super) fn release(&mut self, id: SlotId) {
+        if let Some(slot) = self.find(id) {
+            slot.phase = Phase::Free;
+            self.vacate(id);
+        }
+    }
+
+    /// A slot has nothing in it any more.
+    #[inline]
+    fn vacate(&mut self, id: SlotId) {
+        let slot = &mut self.slots[id.index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         let waiting = std::mem::take(&mut slot.waiting);
         self.leave(&waiting);
         self.free.push(id.index);
-        phase
     }
 
     /// The transfers that the port has on an endpoint, the latest first: to take back one lets those behind it go on.

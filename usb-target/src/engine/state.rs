@@ -9,9 +9,7 @@ use std::{
 };
 
 use tracing::warn;
-use usbwright_protocol::{
-    Completion, EndpointAddress, Now, Port, Status, Transfer, TransferKind,
-};
+use usbwright_protocol::{Completion, EndpointAddress, Now, Port, Status, Transfer, TransferKind};
 
 use super::{
     GRACE, given_up,
@@ -69,6 +67,12 @@ impl State {
         }
     }
 
+    /// Whether the driver is of no use: nothing is due at a time, and no task waits.
+    #[inline]
+    pub(super) fn drives_itself(&self) -> bool {
+        self.waits_outside && self.timers.is_empty() && !self.needs_leader()
+    }
+
     /// Whether somebody has to wait outside for those who can't.
     pub(super) fn needs_leader(&self) -> bool {
         self.waits_outside && !self.led && self.slots.tasks() > 0
@@ -98,6 +102,7 @@ impl State {
     /// A port that is waited for outside does nothing at a time of its own: where no transfer's time is limited either, the clock, which
     /// may cost a system call, is not read.
     pub(super) fn poll(&mut self, now: Now) {
+        self.forget_timers();
         if !self.waits_outside || !self.timers.is_empty() {
             self.last_read = now.instant();
         }
@@ -183,21 +188,16 @@ impl State {
     /// The completion of a slot that has ended; the slot is free then.
     #[inline]
     pub(super) fn take(&mut self, id: SlotId) -> Option<Completion> {
-        let slot = self.slots.find(id)?;
-        if !matches!(slot.phase, Phase::Ended(_)) {
-            return None;
-        }
-        match self.slots.release(id) {
-            Phase::Ended(completion) => Some(completion),
-            _ => None,
-        }
+        self.slots.take_ended(id).map(|(_, ended)| ended)
     }
 
-    /// The same, with the room that the transfer had.
-    #[inline]
-    pub(super) fn take_with_room(&mut self, id: SlotId) -> Option<(usize, Completion)> {
-        let room = self.slots.find(id)?.room;
-        self.take(id).map(|ended| (room, ended))
+    /// Throws away the first timers, as far as their slots have ended.
+    fn forget_timers(&mut self) {
+        while let Some(Reverse((_, id))) = self.timers.peek()
+            && self.slots.find(*id).is_none()
+        {
+            self.timers.pop();
+        }
     }
 
     pub(super) fn set_timer(&mut self, until: Instant, id: SlotId) {

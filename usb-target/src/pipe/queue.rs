@@ -158,7 +158,6 @@ impl<K: MovesBytes, W: Way> Drop for Queue<K, W> {
     fn drop(&mut self) {
         let core = self.pipe.core();
         let reads = core.address().direction() == Direction::In;
-        self.line
-            .abandon(&core.engine, reads.then_some(&core.kept));
+        self.line.abandon(&core.engine, reads.then_some(&core.kept));
     }
 }

@@ -28,6 +28,8 @@ use super::{
 const PORT_RESET: [u8; 8] = [0x23, 0x03, 0x04, 0, 0, 0, 0, 0];
 /// Transfers that may be left without an answer, after they have ended for their owners.
 const UNANSWERED_MOST: usize = 1 << 16;
+/// A payload of so many bytes or fewer is copied behind its header: that takes less than to write it from where it lies.
+const COPIED: usize = 1024;
 /// The longest transfer: lengths are signed at the servers.
 const LENGTH_MOST: usize = i32::MAX as usize;
 
@@ -79,7 +81,10 @@ impl Session {
                 let kind = Kind::Out { length, change };
                 self.command(id, endpoint, Direction::Out, flags, data.len(), kind);
                 let out = &mut self.out;
-                data.into_pieces().for_each(|piece| out.push_payload(piece));
+                data.into_pieces().for_each(|piece| match piece.len() {
+                    ..=COPIED => out.push_head(|heads| heads.extend_from_slice(&piece)),
+                    _ => out.push_payload(piece),
+                });
             }
             TransferKind::Isochronous { data, packets } => {
                 self.isochronous(id, endpoint, data, packets);
