@@ -18,6 +18,8 @@ pub(crate) struct Line {
     /// Ends that nobody has asked for yet, with the room that their transfers had.
     ended: VecDeque<(usize, Completion)>,
     flying: VecDeque<SlotId>,
+    /// Whether the oldest one has been waited for.
+    waited: bool,
 }
 
 impl Line {
@@ -56,12 +58,18 @@ impl Line {
         engine: &Engine,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Completion>> {
+        if std::mem::take(&mut self.waited)
+            && let Some(ended) = self.take(engine)
+        {
+            return Poll::Ready(Some(ended));
+        }
         if self.ended.is_empty()
             && let Some(oldest) = self.flying.front().copied()
             && engine
                 .poll_until(oldest, cx, |state| self.collect(state))
                 .is_pending()
         {
+            self.waited = true;
             return Poll::Pending;
         }
         let ended = self.ended.pop_front();

@@ -275,16 +275,15 @@ impl Slots {
     #[inline]
     pub(super) fn take_ended(&mut self, id: SlotId) -> Option<(usize, Completion)> {
         let slot = self.find(id)?;
+        if !matches!(slot.phase, Phase::Ended(_)) {
+            return None;
+        }
         let room = slot.room;
-        match std::mem::take(&mut slot.phase) {
-            Phase::Ended(completion) => {
-                self.vacate(id);
-                Some((room, completion))
-            }
-            other => {
-                slot.phase = other;
-                None
-            }
+        let phase = std::mem::take(&mut slot.phase);
+        self.vacate(id);
+        match phase {
+            Phase::Ended(completion) => Some((room, completion)),
+            _ => None,
         }
     }
 
