@@ -44,8 +44,9 @@ impl Line {
     }
 
     /// The oldest one's end, if it has ended.
+    #[inline]
     pub(crate) fn take(&mut self, engine: &Engine) -> Option<Completion> {
-        if self.ended.is_empty() && !self.flying.is_empty() {
+        if self.ended.is_empty() {
             self.collect(&mut engine.state());
         }
         let (_, ended) = self.ended.pop_front()?;

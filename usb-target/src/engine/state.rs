@@ -117,6 +117,7 @@ impl State {
     }
 
     /// Submits a transfer, to be taken back when its time is up. It may have ended already.
+    #[inline]
     pub(super) fn submit(
         &mut self,
         endpoint: EndpointAddress,
@@ -147,6 +148,7 @@ impl State {
     }
 
     /// Takes what has ended from the port, to those who wait for it.
+    #[inline]
     pub(super) fn settle(&mut self) {
         while let Some(mut completion) = self.port.completion() {
             let id = SlotId::of(completion.id);
@@ -162,10 +164,15 @@ impl State {
             if slot.timed_out && completion.status == Status::Cancelled {
                 completion.status = Status::TimedOut;
             }
-            self.end(id, completion);
+            if matches!(slot.phase, Phase::Flying) && !slot.is_awaited() {
+                slot.phase = Phase::Ended(completion);
+            } else {
+                self.end(id, completion);
+            }
         }
     }
 
+    #[inline]
     fn end(&mut self, id: SlotId, completion: Completion) {
         let Some(slot) = self.slots.find(id) else {
             return;

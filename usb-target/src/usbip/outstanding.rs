@@ -81,11 +81,13 @@ impl Outstanding {
         }
     }
 
+    #[inline]
     fn place(&self, sequence: u32) -> usize {
         sequence as usize & (self.places.len() - 1)
     }
 
     /// Gives a transfer a number.
+    #[inline]
     pub(super) fn add(&mut self, owner: Option<TransferId>, kind: Kind) -> u32 {
         let sequence = self.number();
         self.insert(sequence, owner, kind);
@@ -93,6 +95,7 @@ impl Outstanding {
     }
 
     /// Takes a transfer in that has been given its number already, just now.
+    #[inline]
     pub(super) fn insert(&mut self, sequence: u32, owner: Option<TransferId>, kind: Kind) {
         let pending = Pending {
             owner,
@@ -105,6 +108,7 @@ impl Outstanding {
     }
 
     /// The next number.
+    #[inline]
     pub(super) fn number(&mut self) -> u32 {
         if 2 * self.transfers >= self.places.len() {
             self.grow();
@@ -113,13 +117,15 @@ impl Outstanding {
             let sequence = self.next;
             self.next = self.next.wrapping_add(1);
             let free = self.places[self.place(sequence)].is_none();
-            if free && sequence != 0 && !self.is_unlink(sequence) {
+            let unlinks = !self.unlinks.is_empty();
+            if free && sequence != 0 && !(unlinks && self.is_unlink(sequence)) {
                 return sequence;
             }
         }
     }
 
     /// Doubles the places: no two transfers that have had places of their own come to have the same one.
+    #[cold]
     fn grow(&mut self) {
         let room = 2 * self.places.len();
         for pending in std::mem::replace(&mut self.places, none(room)) {
@@ -130,10 +136,12 @@ impl Outstanding {
         }
     }
 
+    #[cold]
     fn is_unlink(&self, number: u32) -> bool {
-        !self.unlinks.is_empty() && self.unlinks.contains_key(&number)
+        self.unlinks.contains_key(&number)
     }
 
+    #[inline]
     pub(super) fn find(&mut self, sequence: u32) -> Option<&mut Pending> {
         let place = self.place(sequence);
         match &mut self.places[place] {
@@ -143,18 +151,25 @@ impl Outstanding {
     }
 
     /// Takes a transfer out that has ended, or can't be heard of any more.
+    #[inline]
     pub(super) fn remove(&mut self, sequence: u32) -> Option<Pending> {
         self.find(sequence)?;
         let place = self.place(sequence);
         let (_, pending) = self.places[place].take()?;
         self.transfers -= 1;
-        if pending.owner.is_none() {
-            self.late.retain(|late| *late != sequence);
+        if pending.owner.is_none() || pending.unlink.is_some() {
+            self.forget(sequence, &pending);
         }
+        Some(pending)
+    }
+
+    /// Nothing more is to come for a transfer that has been taken back.
+    #[cold]
+    fn forget(&mut self, sequence: u32, pending: &Pending) {
+        self.late.retain(|late| *late != sequence);
         if let Some(unlink) = pending.unlink {
             self.unlinks.remove(&unlink);
         }
-        Some(pending)
     }
 
     fn all(&self) -> impl Iterator<Item = &(u32, Pending)> {

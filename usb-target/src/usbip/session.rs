@@ -58,6 +58,7 @@ impl Session {
         }
     }
 
+    #[inline]
     pub(super) fn submit(&mut self, transfer: Transfer) {
         let Transfer { id, endpoint, kind } = transfer;
         if let Err(status) = self.check(endpoint, &kind) {
@@ -81,10 +82,12 @@ impl Session {
                 let kind = Kind::Out { length, change };
                 self.command(id, endpoint, Direction::Out, flags, data.len(), kind);
                 let out = &mut self.out;
-                data.into_pieces().for_each(|piece| match piece.len() {
-                    ..=COPIED => out.push_head(|heads| heads.extend_from_slice(&piece)),
-                    _ => out.push_payload(piece),
-                });
+                if data.len() <= COPIED {
+                    let pieces = data.pieces();
+                    out.push_head(|heads| pieces.iter().for_each(|it| heads.extend_from_slice(it)));
+                } else {
+                    data.into_pieces().for_each(|piece| out.push_payload(piece));
+                }
             }
             TransferKind::Isochronous { data, packets } => {
                 self.isochronous(id, endpoint, data, packets);
@@ -93,6 +96,7 @@ impl Session {
     }
 
     /// Whether a transfer may be sent. Linux' server closes the connection over those that a host's USB stack refuses.
+    #[inline]
     fn check(&self, address: EndpointAddress, kind: &TransferKind) -> Result<(), Status> {
         let endpoint = self.settings.endpoint(address);
         let isochronous = matches!(kind, TransferKind::Isochronous { .. });
@@ -214,6 +218,7 @@ impl Session {
         self.outstanding.insert(sequence, Some(id), kind);
     }
 
+    #[inline]
     fn command(
         &mut self,
         id: TransferId,
@@ -232,6 +237,7 @@ impl Session {
         });
     }
 
+    #[inline]
     fn header(&self, sequence: u32, endpoint: EndpointAddress, direction: Direction) -> Submit {
         Submit {
             sequence,
@@ -246,6 +252,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn push(&mut self, submit: Submit) {
         self.out.push_message(&Command::Submit(submit).encode());
     }
@@ -330,6 +337,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn ended(
         &mut self,
         reply: &SubmitReply,
@@ -340,16 +348,13 @@ impl Session {
             return Ok(());
         };
         let owner = pending.owner;
-        match body.end(reply, pending, input, &mut self.settings) {
-            Ok(Some(end)) => self.completions.push_back(end),
-            Ok(None) => {}
-            Err(error) => {
-                let end = owner.map(|id| Completion::empty(id, Status::Disconnected));
-                self.completions.extend(end);
-                return Err(error);
-            }
+        let ends = &mut self.completions;
+        let ended = body.end(reply, pending, input, &mut self.settings, ends);
+        if ended.is_err() {
+            let end = owner.map(|id| Completion::empty(id, Status::Disconnected));
+            self.completions.extend(end);
         }
-        Ok(())
+        ended
     }
 
     /// An unlink has been answered. Where its transfer has ended before, that is all there is to it.
