@@ -74,6 +74,8 @@ pub struct RemotePort {
     session: Session,
     pump: Option<Pump>,
     connected: bool,
+    /// Whether commands have been written since it was last polled.
+    wrote: bool,
     /// A time that has passed: when output that waits is due.
     past: Instant,
     /// The device, for messages.
@@ -103,6 +105,7 @@ impl RemotePort {
             session: Session::new(device),
             pump: None,
             connected: true,
+            wrote: false,
             past: Instant::now(),
             name: device.bus_id.clone(),
         };
@@ -128,7 +131,8 @@ impl RemotePort {
     pub(super) fn exchange(&mut self) -> Result<(), Ended> {
         let written = self.wire.write(&mut self.session.out);
         // Just after a command nothing can have come for it. What came before the connection broke is not lost.
-        let look = !matches!(written, Ok(true)) || self.wire.is_stuck();
+        let wrote = std::mem::take(&mut self.wrote) || matches!(written, Ok(true));
+        let look = !wrote || written.is_err() || self.wire.is_stuck();
         let taken = self.wire.take(&mut self.session, look);
         written.and(taken)
     }
@@ -169,6 +173,7 @@ impl Port for RemotePort {
         self.session.submit(transfer);
         if is_full(&self.session.out) && !self.wire.is_stuck() {
             let written = self.wire.write(&mut self.session.out);
+            self.wrote |= matches!(written, Ok(true));
             if written.is_err() {
                 let exchanged = self.exchange();
                 self.settle(exchanged);
