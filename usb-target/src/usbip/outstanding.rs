@@ -273,6 +273,31 @@ mod tests {
     }
 
     #[test]
+    fn a_transfer_that_stays_is_found_whatever_comes_and_goes_beside_it() {
+        let mut outstanding = Outstanding::new();
+        let stays = outstanding.add(Some(TransferId(0)), OUT);
+        for id in 1..1000 {
+            let sequence = outstanding.add(Some(TransferId(id)), OUT);
+            assert_eq!(
+                outstanding.remove(sequence).unwrap().owner,
+                Some(TransferId(id))
+            );
+        }
+        assert_eq!(outstanding.places.len(), PLACES);
+        let crowd: Vec<u32> = (1000..1100)
+            .map(|id| outstanding.add(Some(TransferId(id)), OUT))
+            .collect();
+        for (id, sequence) in (1000..).zip(crowd) {
+            assert_eq!(
+                outstanding.find(sequence).unwrap().owner,
+                Some(TransferId(id))
+            );
+        }
+        assert_eq!(outstanding.find(stays).unwrap().owner, Some(TransferId(0)));
+        assert_eq!(outstanding.owned().len(), 101);
+    }
+
+    #[test]
     fn a_transfer_is_unlinked_once() {
         let mut outstanding = Outstanding::new();
         let sequence = outstanding.add(Some(TransferId(9)), OUT);
