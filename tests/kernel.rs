@@ -272,6 +272,60 @@ fn lsusb_says_of_gadget_zero_what_it_says_of_the_kernels_own() {
 }
 
 #[test]
+fn lsusb_finds_the_three_endpoints_of_an_osr_fx2() {
+    for (speed, name, packet) in [("high", "4", "0x0200"), ("full", "3", "0x0040")] {
+        let output = Guest::new(&[format!("osr-fx2,speed={speed}")])
+            .programs(&[("lsusb", "usbutils")])
+            .run("lsusb -v -d 0547:1002");
+        output.assert_success();
+        let text = output.stdout();
+        let values = |key: &str| -> Vec<&str> {
+            let values = text
+                .lines()
+                .filter_map(|line| line.trim().strip_prefix(key));
+            values
+                .filter_map(|it| it.split_whitespace().next())
+                .collect()
+        };
+        assert_eq!(
+            values("bEndpointAddress"),
+            ["0x81", "0x06", "0x88"],
+            "{text}"
+        );
+        assert_eq!(
+            values("wMaxPacketSize"),
+            ["0x0001", packet, packet],
+            "{text}"
+        );
+        assert_eq!(values("wTotalLength"), ["0x0027"], "{text}");
+        assert_eq!(values("iConfiguration"), [name], "{text}");
+        assert!(text.contains("Remote Wakeup"), "{text}");
+    }
+}
+
+#[test]
+fn a_program_uses_an_osr_fx2_through_a_kernel() {
+    // The switches, then requests of either type, then two packets that keep their boundary.
+    let output = Guest::new(&["osr-fx2,switches=0x81".to_owned()]).run(
+        "until [ -e /sys/bus/usb/devices/2-1:1.0 ]; do sleep 0.05; done
+         usbwright io --quiet libusb:id=0547:1002 0x81 read 1 --hex \
+             then control 0x80 0xd6 0 0 1 --hex \
+             then control 0x00 0xd8 0x15 0 then control 0xc0 0xd7 0 0 1 --hex \
+             then 6out write --text one then 6out write --text other \
+             then 8in read 512 --hex then 8in read 512 --hex
+         usbwright io libusb:id=0547:1002 control 0xc0 0xd0 0 0 1",
+    );
+    let text = output.stdout();
+    let bytes: Vec<_> = text.lines().filter(|line| line.contains('|')).collect();
+    let told = ["81 ", "81 ", "15 ", "6f 6e 65 ", "6f 74 68 65 72 "];
+    assert_eq!(bytes.len(), told.len(), "{text}{}", output.stderr());
+    for (line, told) in bytes.iter().zip(told) {
+        assert!(line.contains(&format!("  {told} ")), "{told}: {text}");
+    }
+    assert!(output.stderr().contains("stall"), "{}", output.stderr());
+}
+
+#[test]
 fn a_stock_debian_kernel_attaches_gadget_zero_and_passes_usbtest() {
     // At super-plus as well, which kernels before 6.12 have no number for: the device is attached at super speed then.
     let mut devices = at_every_speed("");

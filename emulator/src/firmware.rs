@@ -34,9 +34,9 @@ pub trait Firmware: Send + 'static {
     /// speed, for the other of the two.
     fn describe(&self, speed: Speed) -> Device;
 
-    /// A control request with an IN data stage that the device core does not answer: class and vendor requests, and
-    /// standard requests to interfaces and endpoints for descriptors of a class. Data beyond what the host asked for is
-    /// cut off.
+    /// A control request with an IN data stage that the device core does not answer: class and vendor requests,
+    /// standard requests to interfaces and endpoints for descriptors of a class, and requests of the standard kind that
+    /// chapter 9 does not know. Data beyond what the host asked for is cut off.
     fn control_in(&mut self, setup: &Setup, cx: &mut Context<'_>) -> In {
         let _ = (setup, cx);
         In::Stall

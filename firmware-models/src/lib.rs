@@ -4,8 +4,11 @@
 //! (`gadget-zero,speed=super`), and [`Spec::build`] makes the device.
 
 pub mod gadget_zero;
+pub mod osr_fx2;
 mod parameters;
 mod spec;
+#[cfg(test)]
+mod testing;
 
 pub use parameters::{ParameterError, Parameters};
 pub use spec::{BuildError, Spec, SpecError, words};
@@ -43,7 +46,7 @@ pub struct Parameter {
 }
 
 /// Every model.
-pub static MODELS: &[Model] = &[gadget_zero::MODEL];
+pub static MODELS: &[Model] = &[gadget_zero::MODEL, osr_fx2::MODEL];
 
 /// The model of that name.
 pub fn model(name: &str) -> Option<&'static Model> {

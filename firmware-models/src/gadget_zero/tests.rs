@@ -1,92 +1,19 @@
 //! What a host gets from a Gadget Zero.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
-use usbwright_emulator::{
-    EmulatedDevice,
-    protocol::{
-        Completion, Direction, EndpointAddress, Port, Setup, Status, Transfer, TransferId,
-        TransferKind,
-    },
-};
+use usbwright_emulator::protocol::{Direction, EndpointAddress, Port, Status, TransferKind};
 
-use crate::Spec;
+use crate::testing::Host;
 
 const BULK_IN: EndpointAddress = EndpointAddress::new(1, Direction::In);
 const BULK_OUT: EndpointAddress = EndpointAddress::new(1, Direction::Out);
-
-struct Host {
-    device: EmulatedDevice,
-    now: Instant,
-    next: u64,
-}
-
-impl Host {
-    /// A device with that configuration set.
-    fn new(spec: &str, configuration: u8) -> Self {
-        let now = Instant::now();
-        let mut host = Self {
-            device: spec.parse::<Spec>().unwrap().build(now).unwrap(),
-            now,
-            next: 0,
-        };
-        host.control([0, 9, configuration, 0, 0, 0, 0, 0], Vec::new());
-        host
-    }
-
-    fn submit(&mut self, endpoint: EndpointAddress, kind: TransferKind) -> TransferId {
-        self.next += 1;
-        let id = TransferId(self.next);
-        let transfer = Transfer { id, endpoint, kind };
-        self.device.submit(transfer, self.now.into());
-        id
-    }
-
-    fn write(&mut self, data: impl Into<Bytes>, zero_packet: bool) -> TransferId {
-        let data = data.into();
-        self.submit(
-            BULK_OUT,
-            TransferKind::Out {
-                data: data.into(),
-                zero_packet,
-            },
-        )
-    }
-
-    fn read(&mut self, length: u32) -> TransferId {
-        self.submit(BULK_IN, TransferKind::In { length })
-    }
-
-    fn ended(&mut self) -> Option<Completion> {
-        self.device.completion()
-    }
-
-    /// Reads what is there.
-    fn got(&mut self, length: u32) -> Vec<u8> {
-        self.read(length);
-        let completion = self.ended().unwrap();
-        assert_eq!(completion.status, Status::Done);
-        completion.data.to_vec()
-    }
-
-    fn control(&mut self, setup: [u8; 8], data: Vec<u8>) -> Completion {
-        let setup = Setup::from_bytes(setup);
-        let kind = TransferKind::Control {
-            setup,
-            data: data.into(),
-            room: setup.length.into(),
-        };
-        self.submit(EndpointAddress::CONTROL, kind);
-        self.ended().unwrap()
-    }
-}
 
 #[test]
 fn the_source_sends_exactly_what_is_asked_for() {
     let mut host = Host::new("gadget-zero,pattern=1", 3);
     for length in [1, 511, 512, 513, 4096, 65536, 1_000_001] {
-        let data = host.got(length);
+        let data = host.got(BULK_IN, length);
         assert_eq!(data.len(), length as usize);
         assert!(
             data.iter()
@@ -94,26 +21,26 @@ fn the_source_sends_exactly_what_is_asked_for() {
                 .all(|(i, byte)| usize::from(*byte) == i % 512 % 63)
         );
     }
-    assert_eq!(host.got(0), []);
+    assert_eq!(host.got(BULK_IN, 0), []);
 }
 
 #[test]
 fn the_sink_halts_on_a_wrong_byte_and_goes_on_when_the_halt_is_cleared() {
     let mut host = Host::new("gadget-zero", 3);
-    host.write(vec![0; 100_000], true);
+    host.write(BULK_OUT, vec![0; 100_000], true);
     assert_eq!(host.ended().unwrap().status, Status::Done);
-    host.write(vec![0, 0, 1], false);
+    host.write(BULK_OUT, vec![0, 0, 1], false);
     assert_eq!(host.ended().unwrap().status, Status::Stalled);
     assert_eq!(host.device.is_halted(BULK_OUT), Some(true));
     host.control([2, 1, 0, 0, 1, 0, 0, 0], Vec::new());
-    host.write(vec![0], false);
+    host.write(BULK_OUT, vec![0], false);
     assert_eq!(host.ended().unwrap().status, Status::Done);
 }
 
 #[test]
 fn an_unchecked_sink_takes_anything() {
     let mut host = Host::new("gadget-zero,pattern=2", 3);
-    host.write(vec![7; 1000], false);
+    host.write(BULK_OUT, vec![7; 1000], false);
     assert_eq!(host.ended().unwrap().status, Status::Done);
 }
 
@@ -142,9 +69,9 @@ fn the_interrupt_endpoints_keep_the_interval_that_is_asked_for() {
 #[test]
 fn the_loopback_waits_while_it_is_empty() {
     let mut host = Host::new("gadget-zero", 2);
-    let waits = host.read(1024);
+    let waits = host.read(BULK_IN, 1024);
     assert!(host.ended().is_none());
-    host.write(&b"hello"[..], false);
+    host.write(BULK_OUT, &b"hello"[..], false);
     let ends = [host.ended().unwrap(), host.ended().unwrap()];
     assert_eq!(ends[1].id, waits);
     assert_eq!(ends[1].data.to_vec(), b"hello");
@@ -153,18 +80,18 @@ fn the_loopback_waits_while_it_is_empty() {
 #[test]
 fn the_loopback_keeps_the_boundaries_of_packets() {
     let mut host = Host::new("gadget-zero", 2);
-    host.write(vec![1; 512], true);
-    host.write(vec![2; 600], false);
-    host.write(vec![3; 512], false);
-    host.write(vec![4; 10], false);
+    host.write(BULK_OUT, vec![1; 512], true);
+    host.write(BULK_OUT, vec![2; 600], false);
+    host.write(BULK_OUT, vec![3; 512], false);
+    host.write(BULK_OUT, vec![4; 10], false);
     for _ in 0..4 {
         assert_eq!(host.ended().unwrap().status, Status::Done);
     }
     // A zero-length packet ends the first read, a short packet the second; full packets do not end the third.
-    assert_eq!(host.got(4096), vec![1; 512]);
-    assert_eq!(host.got(4096), vec![2; 600]);
-    assert_eq!(host.got(512), vec![3; 512]);
-    host.read(5);
+    assert_eq!(host.got(BULK_IN, 4096), vec![1; 512]);
+    assert_eq!(host.got(BULK_IN, 4096), vec![2; 600]);
+    assert_eq!(host.got(BULK_IN, 512), vec![3; 512]);
+    host.read(BULK_IN, 5);
     let overflow = host.ended().unwrap();
     assert_eq!(
         (overflow.status, overflow.actual_length),
@@ -175,12 +102,12 @@ fn the_loopback_keeps_the_boundaries_of_packets() {
 #[test]
 fn the_loopback_takes_no_more_than_it_can_hold() {
     let mut host = Host::new("gadget-zero,buflen=512,qlen=3", 2);
-    host.write(vec![1; 512 * 5], false);
+    host.write(BULK_OUT, vec![1; 512 * 5], false);
     assert!(host.ended().is_none());
     // What is read makes room for what waits.
     let mut data = Vec::new();
     for _ in 0..5 {
-        host.read(512);
+        host.read(BULK_IN, 512);
         while let Some(completion) = host.ended() {
             data.extend(completion.data.to_vec());
         }

@@ -18,6 +18,7 @@ pub struct Device {
     pub(super) product: Option<String>,
     pub(super) serial: Option<String>,
     pub(super) languages: Vec<u16>,
+    pub(super) strings: Vec<String>,
     pub(super) configurations: Vec<Configuration>,
     pub(super) capabilities: Vec<Capability>,
     pub(super) usb_20_extension: bool,
@@ -42,6 +43,7 @@ impl Device {
             product: None,
             serial: None,
             languages: vec![0x0409],
+            strings: Vec::new(),
             configurations: Vec::new(),
             capabilities: Vec::new(),
             usb_20_extension: true,
@@ -101,6 +103,14 @@ impl Device {
     #[doc(alias = "wLANGID")]
     pub fn languages(mut self, languages: impl IntoIterator<Item = u16>) -> Self {
         self.languages = languages.into_iter().collect();
+        self
+    }
+
+    /// Adds a string that is numbered behind the device's own and before those of its configurations. Whoever names it
+    /// afterwards gets that number, so that a configuration's string has the same one at every speed.
+    #[doc(alias = "iConfiguration")]
+    pub fn string(mut self, text: impl Into<String>) -> Self {
+        self.strings.push(text.into());
         self
     }
 

@@ -55,6 +55,9 @@ pub(super) fn device(
         serial_index: strings.index(device.serial.as_ref(), "iSerialNumber", site)?,
         configurations: configuration_count(device, site)?,
     };
+    for text in &device.strings {
+        strings.index(Some(text), "string", site)?;
+    }
     site.require(
         is_bcd(device.release),
         "bcdDevice",

@@ -166,6 +166,17 @@ fn a_standard_request_whose_data_goes_the_wrong_way_is_refused() {
 }
 
 #[test]
+fn a_request_of_the_standard_kind_that_chapter_9_does_not_know_is_the_firmwares() {
+    let mut bench = Bench::configured(Speed::High);
+    bench.firmware.sends(b"!");
+    assert_eq!(bench.done([0x80, 0xd6, 0, 0, 0, 0, 1, 0]), b"!");
+    bench.done([0x00, 0xd8, 7, 0, 0, 0, 0, 0]);
+    bench.control([0x00, 0xd8, 0, 0, 0, 0, 1, 0], b"x");
+    let taken = bench.firmware.with(|script| script.taken.clone());
+    assert_eq!(taken, [b"".to_vec(), b"x".to_vec()]);
+}
+
+#[test]
 fn a_control_write_of_the_wrong_length_does_not_overtake_the_requests_before_it() {
     let mut bench = Bench::configured(Speed::High);
     let request = |setup: [u8; 8]| TransferKind::Control {

@@ -67,3 +67,37 @@ fn malformed_strings_are_refused() {
     }
     assert_eq!(decode_string(&hex("04 03 00 d8")).unwrap(), "\u{fffd}");
 }
+
+#[test]
+fn a_string_that_is_added_has_its_index_before_the_configurations() {
+    let device = |speed| {
+        let name = if speed == Speed::High { "fast" } else { "slow" };
+        let interface = Interface::new(0).setting(vendor());
+        let configuration = Configuration::new(1).name(name).interface(interface);
+        let device = Device::new(0x1209, 1).product("p").serial("1");
+        device
+            .string("slow")
+            .string("fast")
+            .configuration(configuration)
+    };
+    for (speed, own, other) in [(Speed::Full, 3, 4), (Speed::High, 4, 3)] {
+        let descriptors = Descriptors::build(speed, device).unwrap();
+        assert_eq!(descriptors.configurations()[0].name_index, own);
+        let bytes = descriptors.get(kind::OTHER_SPEED_CONFIGURATION, 0, 0);
+        assert_eq!(bytes.unwrap()[6], other);
+        assert_eq!(string(&descriptors, 3), "slow");
+        assert_eq!(string(&descriptors, 4), "fast");
+    }
+}
+
+#[test]
+fn a_string_that_is_added_is_checked_as_any_other() {
+    let error = simple([vendor()])
+        .string("x".repeat(127))
+        .build(Speed::Full);
+    let told = error.unwrap_err().to_string();
+    assert!(
+        told.contains("a string has at most 126 UTF-16 units"),
+        "{told}"
+    );
+}
