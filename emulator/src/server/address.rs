@@ -11,16 +11,13 @@ use std::{
     time::Duration,
 };
 
-use rustix::net::sockopt;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream},
 };
 use usbwright_protocol::usbip;
-
-/// Bytes that a UNIX socket is asked to hold: a reply to a large transfer fits at once.
-const UNIX_BUFFER: usize = 1 << 20;
+use usbwright_wire_io::widen;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,15 +171,6 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
         .with_interval(Duration::from_secs(1))
         .with_retries(5);
     SockRef::from(stream).set_tcp_keepalive(&probes)
-}
-
-/// Asks for larger socket buffers, for a socket that stays on this machine; a system that grants less is slower and no
-/// worse.
-pub fn widen<S: std::os::fd::AsFd>(socket: &S) {
-    // Who may administer the network may go over the system's limit.
-    if sockopt::set_socket_send_buffer_size_force(socket, UNIX_BUFFER).is_err() {
-        let _ = sockopt::set_socket_send_buffer_size(socket, UNIX_BUFFER);
-    }
 }
 
 /// A client's connection.

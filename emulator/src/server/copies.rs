@@ -13,11 +13,10 @@ use usbwright_protocol::{
     descriptor::{Configuration, Device, Endpoint, Interface, Setting},
     usbip::urb::{Command, HEADER_SIZE, Submit},
 };
+use usbwright_wire_io::{Intake, Wait};
 
 use super::{
     Limits,
-    intake::Intake,
-    receive::Wait,
     session::{Need, Session},
 };
 use crate::{Context, EmulatedDevice, Firmware, In, Out};

@@ -1,6 +1,6 @@
 //! A session without a socket: a client's bytes in, replies out.
 
-use std::{io::IoSlice, time::Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use usbwright_protocol::Port;
@@ -67,17 +67,8 @@ impl Exchange {
 
     /// Takes the replies that wait as [`take`](Self::take) does, and hands them to `write` in order, each piece from where
     /// it lies.
-    pub fn take_pieces(&mut self, mut write: impl FnMut(&[u8])) {
-        while !self.session.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let count = self.session.out.gather(&mut slices);
-            let mut length = 0;
-            for slice in &slices[..count] {
-                write(slice);
-                length += slice.len();
-            }
-            self.session.out.advance(length);
-        }
+    pub fn take_pieces(&mut self, write: impl FnMut(&[u8])) {
+        self.session.out.take(write);
     }
 
     /// Lets the device act on the time and on what has come from outside.

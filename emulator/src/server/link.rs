@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io::{self, IoSlice},
+    io,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
     task::Waker,
@@ -12,25 +12,20 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    net::{SendAncillaryBuffer, SendFlags, sendmsg, sockopt},
+    net::{SendFlags, sockopt},
 };
 use tracing::debug;
 use usbwright_protocol::Now;
+use usbwright_wire_io::{Intake, Wait};
 
 use super::{
     Limits, SessionError,
     bell::{Bell, HangUp},
-    intake::Intake,
     linger::{Awake, LONGEST, Linger},
-    receive::Wait,
     session::{Need, Session},
 };
 use crate::bus::Lease;
 
-/// Slices in one gathered write.
-const SLICES: usize = 128;
-/// Slices where no more are needed: it takes time to fill as many as there can be.
-const FEW_SLICES: usize = 4;
 /// The processor's pauses between two looks at the socket, each of which takes its locks: about a µs in all.
 const PAUSES: u32 = 64;
 /// The same while a command is on its way: the more of it comes at a time, the less its sender is held up.
@@ -126,7 +121,7 @@ impl<'a> Link<'a> {
             if self.bell.take() || self.deadline().is_some_and(due) {
                 self.session.poll(self.lease.port(), Instant::now());
             }
-            self.session.out.early = self.linger.pays();
+            self.session.early = self.linger.pays();
             let need = self
                 .session
                 .run(self.intake.bytes(), self.lease.port(), Now::SYSTEM)?;
@@ -231,26 +226,13 @@ impl<'a> Link<'a> {
         while !self.session.out.is_empty() {
             let mut flags = SendFlags::NOSIGNAL;
             flags.set(SendFlags::DONTWAIT, !alone);
-            let sent = match self.session.out.pieces() {
-                0..=FEW_SLICES => self.send::<FEW_SLICES>(flags),
-                _ => self.send::<SLICES>(flags),
-            };
-            match sent {
-                Ok(written) => self.session.out.advance(written),
+            match self.session.out.send(self.socket.as_fd(), flags) {
+                Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(false),
-                Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
         Ok(true)
-    }
-
-    /// Writes the first of what waits, in so many slices at the most, and returns how many bytes were written.
-    fn send<const MOST: usize>(&self, flags: SendFlags) -> Result<usize, Errno> {
-        let mut slices = [IoSlice::new(&[]); MOST];
-        let count = self.session.out.gather(&mut slices);
-        let mut ancillary = SendAncillaryBuffer::default();
-        sendmsg(self.socket, &slices[..count], &mut ancillary, flags)
     }
 
     /// Waits for the socket, the bell or, while it is input that is awaited, the deadline.

@@ -5,12 +5,10 @@ mod bell;
 #[cfg(test)]
 mod copies;
 mod exchange;
-mod intake;
 mod linger;
 mod link;
 mod operations;
-mod outbox;
-mod receive;
+mod room;
 mod session;
 
 use std::{io, sync::Arc};
@@ -23,12 +21,14 @@ use tracing::{debug, info, warn};
 
 use self::address::Listener;
 pub use self::{
-    address::{Address, AddressError, widen},
+    address::{Address, AddressError},
     exchange::{Exchange, Load},
     link::{Ended, serve},
     session::SessionError,
 };
 use crate::bus::Bus;
+
+pub use usbwright_wire_io::widen;
 
 /// What a client may cost. The defaults suit the kernel's client at its largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

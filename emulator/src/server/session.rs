@@ -21,8 +21,9 @@ use usbwright_protocol::{
         },
     },
 };
+use usbwright_wire_io::{LARGE, Outbox};
 
-use super::{Limits, intake::LARGE, outbox::Outbox};
+use super::{Limits, room};
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
@@ -89,6 +90,8 @@ pub enum SessionError {
 pub(super) struct Session {
     limits: Limits,
     pub(super) out: Outbox,
+    /// Whether the client has a processor to work on replies that come early.
+    pub(super) early: bool,
     /// Transfers that did not end at once.
     pending: HashMap<u32, Pending>,
     /// How many of them each endpoint has.
@@ -128,6 +131,7 @@ impl Session {
         Self {
             limits,
             out: Outbox::default(),
+            early: false,
             pending: HashMap::new(),
             pending_on: [0; 32],
             held: 0,
@@ -146,7 +150,7 @@ impl Session {
         now: Now,
     ) -> Result<Need, SessionError> {
         loop {
-            if self.out.is_full() {
+            if room::is_full(&self.out, self.early) {
                 return Ok(Need::Room);
             }
             let Some(header) = input.first_chunk::<HEADER_SIZE>() else {
@@ -188,7 +192,9 @@ impl Session {
 
     /// Gives memory back that is of no use while nothing happens.
     pub(super) fn release(&mut self) {
-        self.out.release();
+        if self.out.is_empty() {
+            self.out.clear();
+        }
         self.spare = Vec::new();
     }
 
@@ -355,7 +361,7 @@ impl Session {
             ..SubmitReply::default()
         };
         let header = Reply::Submit(reply).encode();
-        self.out.push_head(|out| out.extend_from_slice(&header));
+        self.out.push_message(&header);
     }
 
     fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
@@ -488,7 +494,7 @@ impl Session {
             reply.packets = u32::try_from(iso.packets.len()).unwrap_or(0);
         }
         let header = Reply::Submit(reply).encode();
-        self.out.push_head(|out| out.extend_from_slice(&header));
+        self.out.push_message(&header);
         let out = &mut self.out;
         completion
             .data
@@ -536,5 +542,5 @@ fn is_port_reset(submit: &Submit) -> bool {
 
 fn reply_to_unlink(out: &mut Outbox, sequence: u32, status: i32) {
     let header = Reply::Unlink { sequence, status }.encode();
-    out.push_head(|out| out.extend_from_slice(&header));
+    out.push_message(&header);
 }

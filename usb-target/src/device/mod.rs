@@ -325,7 +325,7 @@ impl Device {
             for pipe in claim.pipes() {
                 let PipePolicy {
                     reset_on_resume, ..
-                } = *pipe.policy();
+                } = pipe.policy();
                 if reset_on_resume {
                     outcome = outcome.and(pipe.reset().await.ok().map(drop));
                 }

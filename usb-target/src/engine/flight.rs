@@ -89,7 +89,7 @@ impl Parked {
             _ => 0,
         };
         Self {
-            submitted: Some(engine.submit(endpoint, kind, room, until)),
+            submitted: Some(engine.submit(endpoint, kind, until)),
             room,
         }
     }
@@ -105,20 +105,6 @@ impl Parked {
                 polled
             }
             None => panic!("a transfer is polled after it has ended"),
-        }
-    }
-
-    /// Its end, if it has ended.
-    pub(crate) fn take(&mut self, engine: &Engine) -> Option<Completion> {
-        match self.submitted.take()? {
-            Submitted::Ended(completion) => Some(completion),
-            Submitted::Flying(id) => {
-                let ended = engine.take(id);
-                if ended.is_none() {
-                    self.submitted = Some(Submitted::Flying(id));
-                }
-                ended
-            }
         }
     }
 

@@ -9,6 +9,7 @@
 mod clock;
 mod driver;
 mod flight;
+mod line;
 mod slot;
 mod state;
 #[cfg(test)]
@@ -24,10 +25,9 @@ use std::{
 };
 
 use usbwright_protocol::{
-    Completion, DeviceSummary, EndpointAddress, Outside, Port, Status, Transfer, TransferKind,
+    Completion, DeviceSummary, EndpointAddress, Outside, Port, Status, TransferKind,
 };
 
-pub(crate) use self::flight::{Flight, Parked};
 pub use self::{
     clock::{Clock, ManualClock, Timed},
     wait::Wait,
@@ -36,6 +36,10 @@ use self::{
     driver::Driver,
     slot::{Phase, Slot, SlotId, Waiting},
     state::State,
+};
+pub(crate) use self::{
+    flight::{Flight, Parked},
+    line::Line,
 };
 use crate::pipe::Kept;
 
@@ -85,13 +89,21 @@ impl Engine {
     fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         let result = action(&mut state);
-        self.driver.arrange(self, &mut state);
+        if !state.drives_itself() {
+            self.driver.arrange(self, &mut state);
+        }
+        let Some(last) = state.woken.pop() else {
+            return result;
+        };
         if state.woken.is_empty() {
+            drop(state);
+            last.wake();
             return result;
         }
         let mut woken = std::mem::take(&mut state.woken);
         drop(state);
         woken.drain(..).for_each(Waker::wake);
+        last.wake();
         // The room is kept for those who are woken next.
         let mut state = self.state();
         if state.woken.capacity() < woken.capacity() {
@@ -108,7 +120,8 @@ impl Engine {
 
     /// When so much time will have passed; `None` for never, and where no clock gets there.
     pub(crate) fn after(&self, time: Option<Duration>) -> Option<Instant> {
-        self.now().checked_add(time?)
+        let time = time?;
+        self.now().checked_add(time)
     }
 
     pub(crate) fn summary(&self) -> DeviceSummary {
@@ -119,33 +132,31 @@ impl Engine {
         self.state().port.is_connected()
     }
 
-    /// Submits a transfer, with room for so many bytes to come, to be taken back when its time is up. It is on its way at the latest
-    /// when it is waited for, or after a [flush](Self::flush).
+    /// Submits a transfer, to be taken back when its time is up. It is on its way at the latest when it is waited for, or after a
+    /// [flush](Self::flush).
     pub(crate) fn submit(
         &self,
         endpoint: EndpointAddress,
         kind: TransferKind,
-        room: usize,
         until: Option<Instant>,
     ) -> Submitted {
         self.with(|state| {
-            let id = state.slots.take(endpoint, room, Phase::Flying);
-            let transfer = Transfer {
-                id: id.transfer(),
-                endpoint,
-                kind,
-            };
-            state.port.submit(transfer, self.clock.read());
-            state.unflushed = true;
-            state.settle();
-            if let Some(ended) = state.take(id) {
-                return Submitted::Ended(ended);
+            let id = state.submit(endpoint, kind, until, self.clock.read());
+            match state.take(id) {
+                Some(ended) => Submitted::Ended(ended),
+                None => Submitted::Flying(id),
             }
-            if let Some(until) = until {
-                state.set_timer(until, id);
-            }
-            Submitted::Flying(id)
         })
+    }
+
+    /// Submits a transfer as [`submit`](Self::submit) does, and leaves it in its slot even where it has ended.
+    pub(crate) fn launch(
+        &self,
+        endpoint: EndpointAddress,
+        kind: TransferKind,
+        until: Option<Instant>,
+    ) -> SlotId {
+        self.with(|state| state.submit(endpoint, kind, until, self.clock.read()))
     }
 
     /// Has what was submitted go on its way.
@@ -170,15 +181,25 @@ impl Engine {
 
     /// The completion of a slot, if it has ended; otherwise its task, or thread, is woken when it has.
     pub(crate) fn poll(&self, id: SlotId, cx: &mut Context<'_>) -> Poll<Completion> {
+        self.poll_until(id, cx, |state| state.take(id))
+    }
+
+    /// What `take` finds; where that is nothing, the task, or thread, is woken when a slot has ended.
+    fn poll_until<T>(
+        &self,
+        id: SlotId,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut State) -> Option<T>,
+    ) -> Poll<T> {
         let waiting = self.waiting(cx);
         // Wakers are dropped when the lock is free: they may be the last of a task, which may have transfers.
         let (polled, _before) = self.with(|state| {
-            if let Some(ended) = state.take(id) {
-                return (Poll::Ready(ended), waiting);
+            if let Some(found) = take(state) {
+                return (Poll::Ready(found), waiting);
             }
             let before = state.slots.wait(id, waiting);
             self.send(state);
-            (state.take(id).map_or(Poll::Pending, Poll::Ready), before)
+            (take(state).map_or(Poll::Pending, Poll::Ready), before)
         });
         polled
     }
@@ -191,11 +212,6 @@ impl Engine {
             Some(call) => Waiting::Thread(waker, call),
             None => Waiting::Task(waker),
         }
-    }
-
-    /// The completion of a slot, if it has ended.
-    pub(crate) fn take(&self, id: SlotId) -> Option<Completion> {
-        self.state().take(id)
     }
 
     /// Takes a transfer back; it ends as cancelled, or as it had ended before.

@@ -91,6 +91,14 @@ pub(crate) struct SlotId {
     generation: u32,
 }
 
+impl Slot {
+    /// Whether anybody is to be woken when it has ended.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        !matches!(self.waiting, Waiting::Nobody) || !self.observers.is_empty()
+    }
+}
+
 impl SlotId {
     pub(super) fn transfer(self) -> TransferId {
         TransferId(u64::from(self.generation) << 32 | u64::from(self.index))
@@ -117,6 +125,8 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Takes a slot.
+    #[inline]
     pub(super) fn take(&mut self, endpoint: EndpointAddress, room: usize, phase: Phase) -> SlotId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
@@ -147,6 +157,7 @@ impl Slots {
     }
 
     /// The slot, if it has not been used for another transfer since.
+    #[inline]
     pub(super) fn find(&mut self, id: SlotId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(id.index as usize)?;
         (slot.generation == id.generation && !matches!(slot.phase, Phase::Free)).then_some(slot)
@@ -209,6 +220,7 @@ impl Slots {
         }
     }
 
+    #[inline]
     fn leave(&mut self, waiting: &Waiting) {
         match waiting {
             Waiting::Nobody => {}
@@ -259,13 +271,37 @@ impl Slots {
         self.tasks
     }
 
+    /// Takes the end out of a slot that has ended, with the room that its transfer had; the slot is free then.
+    #[inline]
+    pub(super) fn take_ended(&mut self, id: SlotId) -> Option<(usize, Completion)> {
+        let slot = self.find(id)?;
+        if !matches!(slot.phase, Phase::Ended(_)) {
+            return None;
+        }
+        let room = slot.room;
+        let phase = std::mem::take(&mut slot.phase);
+        self.vacate(id);
+        match phase {
+            Phase::Ended(completion) => Some((room, completion)),
+            _ => None,
+        }
+    }
+
+    /// Frees a slot.
     pub(super) fn release(&mut self, id: SlotId) {
-        self.wait(id, Waiting::Nobody);
-        let Some(slot) = self.find(id) else {
-            return;
-        };
-        slot.phase = Phase::Free;
+        if let Some(slot) = self.find(id) {
+            slot.phase = Phase::Free;
+            self.vacate(id);
+        }
+    }
+
+    /// A slot has nothing in it any more.
+    #[inline]
+    fn vacate(&mut self, id: SlotId) {
+        let slot = &mut self.slots[id.index as usize];
         slot.generation = slot.generation.wrapping_add(1);
+        let waiting = std::mem::take(&mut slot.waiting);
+        self.leave(&waiting);
         self.free.push(id.index);
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tracing::warn;
-use usbwright_protocol::{Completion, Now, Port, Status};
+use usbwright_protocol::{Completion, EndpointAddress, Now, Port, Status, Transfer, TransferKind};
 
 use super::{
     GRACE, given_up,
@@ -67,6 +67,12 @@ impl State {
         }
     }
 
+    /// Whether the driver is of no use: nothing is due at a time, and no task waits.
+    #[inline]
+    pub(super) fn drives_itself(&self) -> bool {
+        self.waits_outside && self.timers.is_empty() && !self.needs_leader()
+    }
+
     /// Whether somebody has to wait outside for those who can't.
     pub(super) fn needs_leader(&self) -> bool {
         self.waits_outside && !self.led && self.slots.tasks() > 0
@@ -96,6 +102,7 @@ impl State {
     /// A port that is waited for outside does nothing at a time of its own: where no transfer's time is limited either, the clock, which
     /// may cost a system call, is not read.
     pub(super) fn poll(&mut self, now: Now) {
+        self.forget_timers();
         if !self.waits_outside || !self.timers.is_empty() {
             self.last_read = now.instant();
         }
@@ -109,7 +116,39 @@ impl State {
         }
     }
 
+    /// Submits a transfer, to be taken back when its time is up. It may have ended already.
+    #[inline]
+    pub(super) fn submit(
+        &mut self,
+        endpoint: EndpointAddress,
+        kind: TransferKind,
+        until: Option<Instant>,
+        now: Now,
+    ) -> SlotId {
+        let room = match &kind {
+            TransferKind::In { length } => *length as usize,
+            _ => 0,
+        };
+        let id = self.slots.take(endpoint, room, Phase::Flying);
+        let transfer = Transfer {
+            id: id.transfer(),
+            endpoint,
+            kind,
+        };
+        self.port.submit(transfer, now);
+        self.unflushed = true;
+        self.settle();
+        if let Some(until) = until
+            && let Some(slot) = self.slots.find(id)
+            && matches!(slot.phase, Phase::Flying)
+        {
+            self.set_timer(until, id);
+        }
+        id
+    }
+
     /// Takes what has ended from the port, to those who wait for it.
+    #[inline]
     pub(super) fn settle(&mut self) {
         while let Some(mut completion) = self.port.completion() {
             let id = SlotId::of(completion.id);
@@ -125,42 +164,46 @@ impl State {
             if slot.timed_out && completion.status == Status::Cancelled {
                 completion.status = Status::TimedOut;
             }
-            self.end(id, completion);
+            if matches!(slot.phase, Phase::Flying) && !slot.is_awaited() {
+                slot.phase = Phase::Ended(completion);
+            } else {
+                self.end(id, completion);
+            }
         }
     }
 
+    #[inline]
     fn end(&mut self, id: SlotId, completion: Completion) {
         let Some(slot) = self.slots.find(id) else {
             return;
         };
-        let room = slot.room;
-        match std::mem::replace(&mut slot.phase, Phase::Free) {
-            Phase::Abandoned(kept) => {
-                slot.phase = Phase::Abandoned(None);
-                self.slots.waiters(id, &mut self.woken);
-                self.slots.release(id);
-                if let Some(kept) = kept {
-                    kept.arrive(completion, room);
-                }
+        if let Phase::Abandoned(kept) = &mut slot.phase {
+            let (kept, room) = (kept.take(), slot.room);
+            self.slots.waiters(id, &mut self.woken);
+            self.slots.release(id);
+            if let Some(kept) = kept {
+                kept.arrive(completion, room);
             }
-            _ => {
-                slot.phase = Phase::Ended(completion);
-                self.slots.waiters(id, &mut self.woken);
-            }
+            return;
+        }
+        slot.phase = Phase::Ended(completion);
+        if slot.is_awaited() {
+            self.slots.waiters(id, &mut self.woken);
         }
     }
 
     /// The completion of a slot that has ended; the slot is free then.
+    #[inline]
     pub(super) fn take(&mut self, id: SlotId) -> Option<Completion> {
-        let slot = self.slots.find(id)?;
-        if !matches!(slot.phase, Phase::Ended(_)) {
-            return None;
-        }
-        let phase = std::mem::replace(&mut slot.phase, Phase::Abandoned(None));
-        self.slots.release(id);
-        match phase {
-            Phase::Ended(completion) => Some(completion),
-            _ => None,
+        self.slots.take_ended(id).map(|(_, ended)| ended)
+    }
+
+    /// Throws away the first timers, as far as their slots have ended.
+    fn forget_timers(&mut self) {
+        while let Some(Reverse((_, id))) = self.timers.peek()
+            && self.slots.find(*id).is_none()
+        {
+            self.timers.pop();
         }
     }
 
@@ -201,7 +244,9 @@ impl State {
             return;
         }
         match self.slots.find(id) {
-            Some(slot) if matches!(slot.phase, Phase::Timer) => self.slots.release(id),
+            Some(slot) if matches!(slot.phase, Phase::Timer) => {
+                self.slots.release(id);
+            }
             Some(slot) => {
                 slot.phase = Phase::Abandoned(kept.cloned());
                 if let Some(kept) = kept {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -36,6 +36,8 @@ pub(crate) struct PipeCore {
     pub(crate) endpoint: EndpointDescriptor,
     pub(crate) interval: u32,
     policy: Mutex<PipePolicy>,
+    /// Whether that differs from the default: most pipes' never does.
+    has_policy: AtomicBool,
     pub(crate) kept: Arc<Kept>,
     /// Reads, or writes, that have not begun stand in it.
     line: tokio::sync::Mutex<()>,
@@ -66,6 +68,7 @@ impl PipeCore {
             endpoint: endpoint.clone(),
             interval: endpoint.service_interval(speed),
             policy: Mutex::default(),
+            has_policy: AtomicBool::new(false),
             kept: Arc::new(Kept::new(packet)),
             line: tokio::sync::Mutex::default(),
             begun: Semaphore::new(TURNS as usize),
@@ -97,8 +100,19 @@ impl PipeCore {
         transfer.abandon(&self.engine, Some(&self.kept));
     }
 
-    pub(crate) fn policy(&self) -> MutexGuard<'_, PipePolicy> {
-        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn policy(&self) -> PipePolicy {
+        match self.has_policy.load(Ordering::Acquire) {
+            true => *self.policy.lock().unwrap_or_else(PoisonError::into_inner),
+            false => PipePolicy::DEFAULT,
+        }
+    }
+
+    pub(crate) fn change_policy<T>(&self, change: impl FnOnce(&mut PipePolicy) -> T) -> T {
+        let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut policy);
+        let differs = *policy != PipePolicy::DEFAULT;
+        self.has_policy.store(differs, Ordering::Release);
+        changed
     }
 
     /// The most bytes in one transfer, a multiple of the packet size.

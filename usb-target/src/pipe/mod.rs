@@ -140,7 +140,7 @@ impl<K: Kind, W: Way> Pipe<K, W> {
 
     /// Its policies.
     pub fn policy(&self) -> PipePolicy {
-        *self.core.policy()
+        self.core.policy()
     }
 
     /// Sets its policies. They hold for transfers that begin afterwards.
@@ -153,7 +153,7 @@ impl<K: Kind, W: Way> Pipe<K, W> {
             let address = self.address();
             return Err(PolicyError::NotFor { policy, address });
         }
-        *self.core.policy() = policy;
+        self.core.change_policy(|it| *it = policy);
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl<K: Kind, W: Way> Pipe<K, W> {
     /// Where a pipe of this type and direction does not have it, or the value is of another size.
     pub fn set_policy_value(&self, id: PolicyId, value: &[u8]) -> Result<(), PolicyError> {
         PipePolicy::check(id, self.transfer_type(), self.address())?;
-        self.core.policy().set_value(id, value)
+        self.core.change_policy(|it| it.set_value(id, value))
     }
 
     /// Takes back what is outstanding on the pipe, and returns when it has ended.

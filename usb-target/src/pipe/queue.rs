@@ -1,7 +1,6 @@
 //! Many transfers of a pipe in flight at once, and their ends in order.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     marker::PhantomData,
     sync::atomic::Ordering,
@@ -10,10 +9,10 @@ use std::{
 
 use usbwright_protocol::{Direction, Payload, TransferKind};
 
-use super::{MovesBytes, Pipe, Reads, Way, Writes, core::PipeCore};
+use super::{MovesBytes, Pipe, PipePolicy, Reads, Way, Writes, core::PipeCore};
 use crate::{
     completion::{Completion, TransferError},
-    engine::Parked,
+    engine::Line,
 };
 
 /// Names a transfer of a [`Queue`].
@@ -28,7 +27,7 @@ pub struct Ticket(u64);
 #[derive(Debug)]
 pub struct Queue<K: MovesBytes, W: Way> {
     pipe: Pipe<K, W>,
-    flying: VecDeque<(Ticket, Parked)>,
+    line: Line,
     submitted: u64,
     way: PhantomData<W>,
 }
@@ -37,7 +36,7 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
     pub(super) fn new(pipe: Pipe<K, W>) -> Self {
         Self {
             pipe,
-            flying: VecDeque::new(),
+            line: Line::default(),
             submitted: 0,
             way: PhantomData,
         }
@@ -49,21 +48,27 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
 
     /// How many transfers have not been taken yet.
     pub fn len(&self) -> usize {
-        self.flying.len()
+        self.line.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.flying.is_empty()
+        self.line.is_empty()
+    }
+
+    /// The oldest transfer.
+    fn oldest(&self) -> Ticket {
+        Ticket(self.submitted - self.len() as u64)
     }
 
     fn push(
         &mut self,
         way: Direction,
         length: usize,
+        policy: &PipePolicy,
         kind: TransferKind,
     ) -> Result<Ticket, TransferError> {
-        let core = self.core();
+        let core = self.pipe.core();
         core.refuse_bytes(way)?;
         if core.reading.load(Ordering::Acquire) {
             return Err(TransferError::Reading(core.address()));
@@ -72,12 +77,10 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
         if length > most {
             return Err(TransferError::TooLong { length, most });
         }
-        let until = core.until(&core.policy());
-        let transfer = Parked::submit(&core.engine, core.address(), kind, until);
+        let until = core.until(policy);
+        self.line.submit(&core.engine, core.address(), kind, until);
         self.submitted += 1;
-        let ticket = Ticket(self.submitted);
-        self.flying.push_back((ticket, transfer));
-        Ok(ticket)
+        Ok(Ticket(self.submitted - 1))
     }
 
     /// The end of the oldest transfer; `None` where there is none. Dropping the future loses nothing.
@@ -87,25 +90,18 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
 
     /// The end of the oldest transfer, if it has ended. It does not wait, and sends nothing on its way.
     pub fn try_next(&mut self) -> Option<(Ticket, Completion)> {
+        let ticket = self.oldest();
         let core = self.pipe.core();
-        let (ticket, transfer) = self.flying.front_mut()?;
-        let ticket = *ticket;
-        let ended = transfer.take(&core.engine)?;
-        self.flying.pop_front();
+        let ended = self.line.take(&core.engine)?;
         Some((ticket, core.unless_stale(ended.into())))
     }
 
     /// [`next`](Self::next), for whoever polls.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Ticket, Completion)>> {
+        let ticket = self.oldest();
         let core = self.pipe.core();
-        let Some((ticket, transfer)) = self.flying.front_mut() else {
-            return Poll::Ready(None);
-        };
-        let ticket = *ticket;
-        transfer.poll(&core.engine, cx).map(|ended| {
-            self.flying.pop_front();
-            Some((ticket, core.unless_stale(ended.into())))
-        })
+        let polled = self.line.poll(&core.engine, cx);
+        polled.map(|ended| Some((ticket, core.unless_stale(ended?.into()))))
     }
 
     /// Has what was submitted go on its way.
@@ -115,16 +111,15 @@ impl<K: MovesBytes, W: Way> Queue<K, W> {
 
     /// Takes a transfer back; its end is told in its turn. One that has ended, or is not of this queue, is left alone.
     pub fn cancel(&self, ticket: Ticket) {
-        if let Some((_, transfer)) = self.flying.iter().find(|(it, _)| *it == ticket) {
-            transfer.cancel(&self.core().engine);
+        let place = ticket.0.checked_sub(self.oldest().0);
+        if let Some(place) = place.and_then(|place| usize::try_from(place).ok()) {
+            self.line.cancel(&self.core().engine, place);
         }
     }
 
     /// Takes every transfer back; their ends are told in their turn.
     pub fn cancel_all(&self) {
-        for (_, transfer) in self.flying.iter().rev() {
-            transfer.cancel(&self.core().engine);
-        }
+        self.line.cancel_all(&self.core().engine);
     }
 }
 
@@ -137,7 +132,8 @@ impl<K: MovesBytes, W: Reads> Queue<K, W> {
         let kind = TransferKind::In {
             length: u32::try_from(length).unwrap_or(u32::MAX),
         };
-        self.push(Direction::In, length, kind)
+        let policy = self.core().policy();
+        self.push(Direction::In, length, &policy, kind)
     }
 }
 
@@ -148,12 +144,13 @@ impl<K: MovesBytes, W: Writes> Queue<K, W> {
     /// Where the pipe can't be written to, or not so much at a time.
     pub fn write(&mut self, data: impl Into<Payload>) -> Result<Ticket, TransferError> {
         let data = data.into();
-        let zero_packet = self.core().policy().short_packet_terminate;
-        self.push(
-            Direction::Out,
-            data.len(),
-            TransferKind::Out { data, zero_packet },
-        )
+        let policy = self.core().policy();
+        let length = data.len();
+        let kind = TransferKind::Out {
+            data,
+            zero_packet: policy.short_packet_terminate,
+        };
+        self.push(Direction::Out, length, &policy, kind)
     }
 }
 
@@ -161,10 +158,6 @@ impl<K: MovesBytes, W: Way> Drop for Queue<K, W> {
     fn drop(&mut self) {
         let core = self.pipe.core();
         let reads = core.address().direction() == Direction::In;
-        // The latest first: to take back one lets those behind it go on.
-        self.cancel_all();
-        for (_, mut transfer) in self.flying.drain(..) {
-            transfer.abandon(&core.engine, reads.then_some(&core.kept));
-        }
+        self.line.abandon(&core.engine, reads.then_some(&core.kept));
     }
 }

@@ -31,7 +31,7 @@ impl PipeCore {
         if self.reading.load(Ordering::Acquire) {
             return Completion::failed(TransferError::Reading(self.address()));
         }
-        let policy = *self.policy();
+        let policy = self.policy();
         if policy.raw_io {
             return self.read_raw(length, &policy).await;
         }

@@ -20,7 +20,7 @@ impl PipeCore {
         if let Err(error) = self.refuse_bytes(Direction::Out) {
             return Completion::failed(error);
         }
-        let policy = *self.policy();
+        let policy = self.policy();
         let zero_packet = terminate || policy.short_packet_terminate;
         let turn = match self.turn().await {
             Ok(turn) => turn,

@@ -1,7 +1,5 @@
 //! A session with a server without a socket: a host's transfers in, commands out; a server's bytes in, completions out.
 
-use std::io::IoSlice;
-
 use bytes::BytesMut;
 use usbwright_protocol::{
     Completion, Transfer, TransferId, descriptor::ConfigurationDescriptor,
@@ -51,16 +49,9 @@ impl Exchange {
     /// Takes the commands that wait.
     pub fn take(&mut self) -> Vec<u8> {
         let mut commands = Vec::new();
-        while !self.session.out.is_empty() {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let count = self.session.out.gather(&mut slices);
-            let start = commands.len();
-            for slice in &slices[..count] {
-                commands.extend_from_slice(slice);
-            }
-            let length = commands.len() - start;
-            self.session.out.advance(length);
-        }
+        self.session
+            .out
+            .take(|piece| commands.extend_from_slice(piece));
         commands
     }
 

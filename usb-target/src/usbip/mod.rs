@@ -2,18 +2,15 @@
 
 mod describe;
 mod exchange;
-mod intake;
+mod inlet;
 mod operations;
-mod outbox;
 mod outstanding;
 mod port;
 mod pump;
-mod receive;
 mod remote;
 mod replies;
 mod session;
 mod settings;
-mod socket;
 mod wire;
 
 pub use exchange::Exchange;

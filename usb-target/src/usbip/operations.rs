@@ -11,8 +11,9 @@ use socket2::{SockRef, Socket};
 use usbwright_protocol::usbip::operation::{
     DEVICE_SIZE, ExportedDevice, HEADER_SIZE, OperationError, ReplyStatus, Request, encode_bus_id,
 };
+use usbwright_wire_io::widen;
 
-use super::{Remote, socket::widen};
+use super::Remote;
 
 /// How long a server may take to be reached, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

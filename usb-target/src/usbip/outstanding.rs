@@ -1,9 +1,6 @@
 //! The transfers that a server has not ended yet, by the numbers that they have on the wire.
 
-use std::{
-    collections::{HashMap, VecDeque, hash_map::RandomState},
-    hash::{BuildHasher, Hasher},
-};
+use std::collections::{HashMap, VecDeque};
 
 use usbwright_protocol::{Completion, Direction, IsoOutcome, IsoPacket, Status, TransferId};
 
@@ -11,6 +8,8 @@ use super::settings::Change;
 
 /// Transfers that a server says it does not know, and might answer nevertheless: so many are kept in mind.
 const LATE_MOST: usize = 1024;
+/// Places to begin with, a power of two.
+const PLACES: usize = 16;
 
 /// A transfer under way.
 #[derive(Debug)]
@@ -56,96 +55,142 @@ impl Pending {
 }
 
 /// The transfers under way. Numbers rise, wrap, are never 0 and never those of a transfer or unlink under way.
+///
+/// A transfer has its place by the lowest bits of its number. A number whose place is taken is passed over; there are twice as many
+/// places as transfers, so that this is rare.
 #[derive(Debug)]
 pub(super) struct Outstanding {
     next: u32,
-    /// Whether numbers have begun anew: only then can one be taken.
-    wrapped: bool,
-    transfers: HashMap<u32, Pending, Spread>,
+    /// A power of two of them.
+    places: Vec<Option<(u32, Pending)>>,
+    transfers: usize,
     /// The unlinks under way, and the transfers that they ask for.
-    unlinks: HashMap<u32, u32, Spread>,
+    unlinks: HashMap<u32, u32>,
     /// Transfers that the server has said it does not know, the oldest first.
     late: VecDeque<u32>,
 }
 
 impl Outstanding {
     pub(super) fn new() -> Self {
-        let spread = Spread::new();
         Self {
             next: 1,
-            wrapped: false,
-            transfers: HashMap::with_hasher(spread),
-            unlinks: HashMap::with_hasher(spread),
+            places: none(PLACES),
+            transfers: 0,
+            unlinks: HashMap::new(),
             late: VecDeque::new(),
         }
     }
 
+    #[inline]
+    fn place(&self, sequence: u32) -> usize {
+        sequence as usize & (self.places.len() - 1)
+    }
+
     /// Gives a transfer a number.
+    #[inline]
     pub(super) fn add(&mut self, owner: Option<TransferId>, kind: Kind) -> u32 {
         let sequence = self.number();
         self.insert(sequence, owner, kind);
         sequence
     }
 
-    /// Takes a transfer in that has been given its number already.
+    /// Takes a transfer in that has been given its number already, just now.
+    #[inline]
     pub(super) fn insert(&mut self, sequence: u32, owner: Option<TransferId>, kind: Kind) {
         let pending = Pending {
             owner,
             kind,
             unlink: None,
         };
-        self.transfers.insert(sequence, pending);
+        let place = self.place(sequence);
+        self.places[place] = Some((sequence, pending));
+        self.transfers += 1;
     }
 
     /// The next number.
+    #[inline]
     pub(super) fn number(&mut self) -> u32 {
+        if 2 * self.transfers >= self.places.len() {
+            self.grow();
+        }
         loop {
             let sequence = self.next;
             self.next = self.next.wrapping_add(1);
-            self.wrapped |= self.next == 0;
-            if !self.wrapped || sequence != 0 && !self.is_taken(sequence) {
+            let free = self.places[self.place(sequence)].is_none();
+            let unlinks = !self.unlinks.is_empty();
+            if free && sequence != 0 && !(unlinks && self.is_unlink(sequence)) {
                 return sequence;
             }
         }
     }
 
-    fn is_taken(&self, number: u32) -> bool {
-        self.transfers.contains_key(&number) || self.unlinks.contains_key(&number)
+    /// Doubles the places: no two transfers that have had places of their own come to have the same one.
+    #[cold]
+    fn grow(&mut self) {
+        let room = 2 * self.places.len();
+        for pending in std::mem::replace(&mut self.places, none(room)) {
+            if let Some((sequence, _)) = &pending {
+                let place = self.place(*sequence);
+                self.places[place] = pending;
+            }
+        }
     }
 
-    pub(super) fn find(&self, sequence: u32) -> Option<&Pending> {
-        self.transfers.get(&sequence)
+    #[cold]
+    fn is_unlink(&self, number: u32) -> bool {
+        self.unlinks.contains_key(&number)
+    }
+
+    #[inline]
+    pub(super) fn find(&mut self, sequence: u32) -> Option<&mut Pending> {
+        let place = self.place(sequence);
+        match &mut self.places[place] {
+            Some((number, pending)) if *number == sequence => Some(pending),
+            _ => None,
+        }
     }
 
     /// Takes a transfer out that has ended, or can't be heard of any more.
+    #[inline]
     pub(super) fn remove(&mut self, sequence: u32) -> Option<Pending> {
-        let pending = self.transfers.remove(&sequence)?;
-        if pending.owner.is_none() {
-            self.late.retain(|late| *late != sequence);
-        }
-        if let Some(unlink) = pending.unlink {
-            self.unlinks.remove(&unlink);
+        self.find(sequence)?;
+        let place = self.place(sequence);
+        let (_, pending) = self.places[place].take()?;
+        self.transfers -= 1;
+        if pending.owner.is_none() || pending.unlink.is_some() {
+            self.forget(sequence, &pending);
         }
         Some(pending)
     }
 
+    /// Nothing more is to come for a transfer that has been taken back.
+    #[cold]
+    fn forget(&mut self, sequence: u32, pending: &Pending) {
+        self.late.retain(|late| *late != sequence);
+        if let Some(unlink) = pending.unlink {
+            self.unlinks.remove(&unlink);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(u32, Pending)> {
+        self.places.iter().flatten()
+    }
+
     /// The number of an owner's transfer. It is sought, as few transfers are ever taken back.
     pub(super) fn number_of(&self, owner: TransferId) -> Option<u32> {
-        let mut transfers = self.transfers.iter();
-        let found = transfers.find(|(_, pending)| pending.owner == Some(owner));
+        let mut all = self.all();
+        let found = all.find(|(_, pending)| pending.owner == Some(owner));
         found.map(|(sequence, _)| *sequence)
     }
 
     /// Begins to unlink a transfer, and tells the unlink's number. `None` where it has been asked for already.
     pub(super) fn unlink(&mut self, target: u32) -> Option<u32> {
-        if self.transfers.get(&target)?.unlink.is_some() {
+        if self.find(target)?.unlink.is_some() {
             return None;
         }
         let unlink = self.number();
         self.unlinks.insert(unlink, target);
-        if let Some(pending) = self.transfers.get_mut(&target) {
-            pending.unlink = Some(unlink);
-        }
+        self.find(target)?.unlink = Some(unlink);
         Some(unlink)
     }
 
@@ -160,9 +205,9 @@ impl Outstanding {
         if self.late.len() > LATE_MOST
             && let Some(oldest) = self.late.pop_front()
         {
-            self.transfers.remove(&oldest);
+            self.remove(oldest);
         }
-        if let Some(pending) = self.transfers.get_mut(&sequence) {
+        if let Some(pending) = self.find(sequence) {
             pending.unlink = None;
         }
         self.disown(sequence, status)
@@ -170,13 +215,12 @@ impl Outstanding {
 
     /// Ends a transfer for its owner, who is not to hear of it again.
     pub(super) fn disown(&mut self, sequence: u32, status: Status) -> Option<Completion> {
-        self.transfers.get_mut(&sequence)?.end(status)
+        self.find(sequence)?.end(status)
     }
 
     /// The numbers of the transfers that have owners, in the order in which they were submitted.
     pub(super) fn owned(&self) -> Vec<u32> {
-        let transfers = self.transfers.iter();
-        let owned = transfers.filter(|(_, pending)| pending.owner.is_some());
+        let owned = self.all().filter(|(_, pending)| pending.owner.is_some());
         let mut owned: Vec<u32> = owned.map(|(sequence, _)| *sequence).collect();
         owned.sort_unstable_by_key(|sequence| sequence.wrapping_sub(self.next));
         owned
@@ -184,63 +228,27 @@ impl Outstanding {
 
     /// Whether no reply is to come, not even one that nobody waits for.
     pub(super) fn is_empty(&self) -> bool {
-        self.transfers.is_empty() && self.unlinks.is_empty()
+        self.transfers == 0 && self.unlinks.is_empty()
     }
 
     /// How many transfers nobody waits for.
     pub(super) fn ownerless(&self) -> usize {
-        let transfers = self.transfers.values();
-        transfers.filter(|pending| pending.owner.is_none()).count()
+        let ownerless = self.all().filter(|(_, pending)| pending.owner.is_none());
+        ownerless.count()
     }
 
     /// Forgets everything; owners have been told.
     pub(super) fn clear(&mut self) {
-        self.transfers.clear();
+        self.places = none(PLACES);
+        self.transfers = 0;
         self.unlinks.clear();
         self.late.clear();
     }
 }
 
-/// A quick hash of one number, with a secret, so that whoever picks the numbers can't have them collide.
-#[derive(Clone, Copy, Debug)]
-struct Spread(u64);
-
-impl Spread {
-    fn new() -> Self {
-        Self(RandomState::new().hash_one(0u64))
-    }
-}
-
-impl BuildHasher for Spread {
-    type Hasher = SpreadHasher;
-
-    fn build_hasher(&self) -> SpreadHasher {
-        SpreadHasher(self.0)
-    }
-}
-
-#[derive(Debug)]
-struct SpreadHasher(u64);
-
-impl Hasher for SpreadHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(u64::from(number));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        let product = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (product >> 64) as u64 ^ product as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// So many places with nothing in them.
+fn none(places: usize) -> Vec<Option<(u32, Pending)>> {
+    std::iter::repeat_with(|| None).take(places).collect()
 }
 
 #[cfg(test)]
@@ -262,6 +270,31 @@ mod tests {
         assert_eq!(after, [u32::MAX, 3, 4]);
         outstanding.remove(1);
         assert_eq!(outstanding.owned(), after);
+    }
+
+    #[test]
+    fn a_transfer_that_stays_is_found_whatever_comes_and_goes_beside_it() {
+        let mut outstanding = Outstanding::new();
+        let stays = outstanding.add(Some(TransferId(0)), OUT);
+        for id in 1..1000 {
+            let sequence = outstanding.add(Some(TransferId(id)), OUT);
+            assert_eq!(
+                outstanding.remove(sequence).unwrap().owner,
+                Some(TransferId(id))
+            );
+        }
+        assert_eq!(outstanding.places.len(), PLACES);
+        let crowd: Vec<u32> = (1000..1100)
+            .map(|id| outstanding.add(Some(TransferId(id)), OUT))
+            .collect();
+        for (id, sequence) in (1000..).zip(crowd) {
+            assert_eq!(
+                outstanding.find(sequence).unwrap().owner,
+                Some(TransferId(id))
+            );
+        }
+        assert_eq!(outstanding.find(stays).unwrap().owner, Some(TransferId(0)));
+        assert_eq!(outstanding.owned().len(), 101);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use usbwright_protocol::{
     Completion, DeviceSummary, EndpointAddress, Now, Outside, Port, Status, Transfer, TransferId,
     TransferType, usbip::operation::ExportedDevice,
 };
+use usbwright_wire_io::Outbox;
 
 use super::{
     Ended, RemoteDevice, RemoteError,
@@ -24,6 +25,11 @@ use super::{
 
 /// How long a device may take to tell its descriptors.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Commands that may wait before they are written without being asked for.
+const FULL_COMMANDS: usize = 64;
+/// Bytes that may wait so.
+const FULL_BYTES: usize = 1 << 20;
 
 /// Why a remote device can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +74,8 @@ pub struct RemotePort {
     session: Session,
     pump: Option<Pump>,
     connected: bool,
+    /// Whether commands have been written since it was last polled.
+    wrote: bool,
     /// A time that has passed: when output that waits is due.
     past: Instant,
     /// The device, for messages.
@@ -97,6 +105,7 @@ impl RemotePort {
             session: Session::new(device),
             pump: None,
             connected: true,
+            wrote: false,
             past: Instant::now(),
             name: device.bus_id.clone(),
         };
@@ -122,7 +131,8 @@ impl RemotePort {
     pub(super) fn exchange(&mut self) -> Result<(), Ended> {
         let written = self.wire.write(&mut self.session.out);
         // Just after a command nothing can have come for it. What came before the connection broke is not lost.
-        let look = !matches!(written, Ok(true)) || self.wire.is_stuck();
+        let wrote = std::mem::take(&mut self.wrote) || matches!(written, Ok(true));
+        let look = !wrote || written.is_err() || self.wire.is_stuck();
         let taken = self.wire.take(&mut self.session, look);
         written.and(taken)
     }
@@ -161,8 +171,9 @@ impl Port for RemotePort {
             return self.session.completions.push_back(end);
         }
         self.session.submit(transfer);
-        if self.session.out.is_full() && !self.wire.is_stuck() {
+        if is_full(&self.session.out) && !self.wire.is_stuck() {
             let written = self.wire.write(&mut self.session.out);
+            self.wrote |= matches!(written, Ok(true));
             if written.is_err() {
                 let exchanged = self.exchange();
                 self.settle(exchanged);
@@ -218,6 +229,11 @@ impl Port for RemotePort {
     fn is_connected(&self) -> bool {
         self.connected
     }
+}
+
+/// Whether so much waits that it is better written than kept.
+fn is_full(out: &Outbox) -> bool {
+    out.messages() >= FULL_COMMANDS || out.len() >= FULL_BYTES
 }
 
 impl Drop for RemotePort {

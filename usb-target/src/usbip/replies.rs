@@ -1,5 +1,7 @@
 //! The end of a transfer, as a server tells it: checked against what was asked for, and turned into a completion.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, Bytes, BytesMut};
 use usbwright_protocol::{
     Completion, Direction, IsoOutcome, IsoPacket, Payload, Status,
@@ -59,6 +61,7 @@ pub(super) struct Body {
 
 impl Body {
     /// What follows the reply to a transfer of that kind, before any of it is waited for.
+    #[inline]
     pub(super) fn measure(reply: &SubmitReply, kind: &Kind) -> Result<Self, PeerError> {
         let length = match kind {
             Kind::In { length, .. } | Kind::Out { length, .. } => *length,
@@ -95,18 +98,21 @@ impl Body {
         Ok(Self { payload, packets })
     }
 
+    #[inline]
     pub(super) fn size(self) -> usize {
         self.payload + self.packets * ISO_PACKET_SIZE
     }
 
-    /// Takes the body out of `input`, and tells the transfer's end to its owner, if it has one.
+    /// Takes the body out of `input`, and adds the transfer's end for its owner, if it has one.
+    #[inline]
     pub(super) fn end(
         self,
         reply: &SubmitReply,
         pending: Pending,
         input: &mut BytesMut,
         settings: &mut Settings,
-    ) -> Result<Option<Completion>, PeerError> {
+        ends: &mut VecDeque<Completion>,
+    ) -> Result<(), PeerError> {
         let status = Status::from_wire(reply.status);
         let mut data = self.payload(&pending, input);
         let mut moved = reply.actual_length;
@@ -128,16 +134,20 @@ impl Body {
             }
             Kind::Isochronous { packets, .. } => Some(self.packets(reply, status, packets, input)?),
         };
-        Ok(pending.owner.map(|id| Completion {
-            id,
-            status,
-            actual_length: moved,
-            data: Payload::from(data),
-            iso,
-        }))
+        if let Some(id) = pending.owner {
+            ends.push_back(Completion {
+                id,
+                status,
+                actual_length: moved,
+                data: Payload::from(data),
+                iso,
+            });
+        }
+        Ok(())
     }
 
     /// The payload, which keeps the receive buffer alive only where somebody wants it.
+    #[inline]
     fn payload(self, pending: &Pending, input: &mut BytesMut) -> Bytes {
         if self.payload == 0 {
             return Bytes::new();

@@ -16,9 +16,9 @@ use usbwright_protocol::{
         },
     },
 };
+use usbwright_wire_io::Outbox;
 
 use super::{
-    outbox::Outbox,
     outstanding::{Kind, Outstanding, Pending},
     replies::{Body, PeerError},
     settings::{Change, Settings},
@@ -28,6 +28,8 @@ use super::{
 const PORT_RESET: [u8; 8] = [0x23, 0x03, 0x04, 0, 0, 0, 0, 0];
 /// Transfers that may be left without an answer, after they have ended for their owners.
 const UNANSWERED_MOST: usize = 1 << 16;
+/// A payload of so many bytes or fewer is copied behind its header: that takes less than to write it from where it lies.
+const COPIED: usize = 1024;
 /// The longest transfer: lengths are signed at the servers.
 const LENGTH_MOST: usize = i32::MAX as usize;
 
@@ -56,6 +58,7 @@ impl Session {
         }
     }
 
+    #[inline]
     pub(super) fn submit(&mut self, transfer: Transfer) {
         let Transfer { id, endpoint, kind } = transfer;
         if let Err(status) = self.check(endpoint, &kind) {
@@ -79,7 +82,12 @@ impl Session {
                 let kind = Kind::Out { length, change };
                 self.command(id, endpoint, Direction::Out, flags, data.len(), kind);
                 let out = &mut self.out;
-                data.into_pieces().for_each(|piece| out.push_payload(piece));
+                if data.len() <= COPIED {
+                    let pieces = data.pieces();
+                    out.push_head(|heads| pieces.iter().for_each(|it| heads.extend_from_slice(it)));
+                } else {
+                    data.into_pieces().for_each(|piece| out.push_payload(piece));
+                }
             }
             TransferKind::Isochronous { data, packets } => {
                 self.isochronous(id, endpoint, data, packets);
@@ -88,6 +96,7 @@ impl Session {
     }
 
     /// Whether a transfer may be sent. Linux' server closes the connection over those that a host's USB stack refuses.
+    #[inline]
     fn check(&self, address: EndpointAddress, kind: &TransferKind) -> Result<(), Status> {
         let endpoint = self.settings.endpoint(address);
         let isochronous = matches!(kind, TransferKind::Isochronous { .. });
@@ -209,6 +218,7 @@ impl Session {
         self.outstanding.insert(sequence, Some(id), kind);
     }
 
+    #[inline]
     fn command(
         &mut self,
         id: TransferId,
@@ -227,6 +237,7 @@ impl Session {
         });
     }
 
+    #[inline]
     fn header(&self, sequence: u32, endpoint: EndpointAddress, direction: Direction) -> Submit {
         Submit {
             sequence,
@@ -241,8 +252,9 @@ impl Session {
         }
     }
 
+    #[inline]
     fn push(&mut self, submit: Submit) {
-        self.out.push_command(&Command::Submit(submit).encode());
+        self.out.push_message(&Command::Submit(submit).encode());
     }
 
     pub(super) fn cancel(&mut self, id: TransferId) {
@@ -255,7 +267,7 @@ impl Session {
         if let Some(sequence) = self.outstanding.unlink(target) {
             trace!(sequence, target, "unlink");
             let unlink = encode_unlink(self.device_id, sequence, target);
-            self.out.push_command(&unlink);
+            self.out.push_message(&unlink);
         }
     }
 
@@ -325,6 +337,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn ended(
         &mut self,
         reply: &SubmitReply,
@@ -335,15 +348,13 @@ impl Session {
             return Ok(());
         };
         let owner = pending.owner;
-        match body.end(reply, pending, input, &mut self.settings) {
-            Ok(end) => self.completions.extend(end),
-            Err(error) => {
-                let end = owner.map(|id| Completion::empty(id, Status::Disconnected));
-                self.completions.extend(end);
-                return Err(error);
-            }
+        let ends = &mut self.completions;
+        let ended = body.end(reply, pending, input, &mut self.settings, ends);
+        if ended.is_err() {
+            let end = owner.map(|id| Completion::empty(id, Status::Disconnected));
+            self.completions.extend(end);
         }
-        Ok(())
+        ended
     }
 
     /// An unlink has been answered. Where its transfer has ended before, that is all there is to it.

@@ -5,7 +5,7 @@
 //! `ppoll`, which an event ends at once; so an interruption takes a slice at the most.
 
 use std::{
-    io::{self, IoSlice},
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -17,18 +17,15 @@ use std::{
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     io::Errno,
-    net::{SendAncillaryBuffer, SendFlags, Shutdown, sendmsg, shutdown, sockopt},
+    net::{SendFlags, Shutdown, shutdown, sockopt},
 };
 use usbwright_protocol::Outside;
+use usbwright_wire_io::{Outbox, Wait};
 
-use super::{PeerError, intake::Intake, outbox::Outbox, receive::Wait, session::Session};
+use super::{PeerError, inlet::Inlet, session::Session};
 
 /// The time that a bare read waits, and by which an interruption may be late.
 const SLICE: Duration = Duration::from_millis(10);
-/// Slices in one gathered write.
-const SLICES: usize = 128;
-/// Slices where no more are needed: it takes time to fill as many as there can be.
-const FEW_SLICES: usize = 4;
 /// Reads in one poll; what comes faster is left to the next one.
 const READS: u32 = 64;
 /// Waits after a write that the socket did not take whole, in which the next such write ends them at once.
@@ -74,7 +71,7 @@ pub(super) struct Wire {
 #[derive(Debug)]
 struct Input {
     /// `None` while somebody reads into it.
-    intake: Option<Intake>,
+    inlet: Option<Inlet>,
     /// Whether something has come that no poll has looked at.
     fresh: bool,
     /// How the stream ended, until a poll has told.
@@ -98,7 +95,7 @@ impl Wire {
             careful: AtomicU32::new(0),
             closed: AtomicBool::new(false),
             input: Mutex::new(Input {
-                intake: Some(Intake::new()),
+                inlet: Some(Inlet::new()),
                 fresh: false,
                 end: None,
                 sleepers: 0,
@@ -124,17 +121,11 @@ impl Wire {
 
     /// Writes what waits, as far as the socket takes it, and tells whether anything was written.
     pub(super) fn write(&self, out: &mut Outbox) -> Result<bool, Ended> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let mut wrote = false;
         while !out.is_empty() {
-            let sent = match out.pieces() {
-                0..=FEW_SLICES => self.send::<FEW_SLICES>(out),
-                _ => self.send::<SLICES>(out),
-            };
-            match sent {
-                Ok(written) => {
-                    out.advance(written);
-                    wrote = true;
-                }
+            match out.send(self.socket.as_fd(), flags) {
+                Ok(_) => wrote = true,
                 Err(Errno::AGAIN) => {
                     self.stick();
                     return Ok(wrote);
@@ -147,19 +138,10 @@ impl Wire {
         Ok(wrote)
     }
 
-    /// Writes the first of what waits, in so many slices at the most, and returns how many bytes were written.
-    fn send<const MOST: usize>(&self, out: &Outbox) -> Result<usize, Errno> {
-        let mut slices = [IoSlice::new(&[]); MOST];
-        let count = out.gather(&mut slices);
-        let mut ancillary = SendAncillaryBuffer::default();
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        sendmsg(&self.socket, &slices[..count], &mut ancillary, flags)
-    }
-
     /// The socket takes no more: whoever waits is to wait for that, too.
     fn stick(&self) {
         self.careful.store(CAREFUL, Ordering::Relaxed);
-        if !self.stuck.swap(true, Ordering::SeqCst) && self.input().intake.is_none() {
+        if !self.stuck.swap(true, Ordering::SeqCst) && self.input().inlet.is_none() {
             self.interrupt();
         }
     }
@@ -173,27 +155,27 @@ impl Wire {
         }
         let input = &mut *input;
         let fresh = std::mem::take(&mut input.fresh);
-        let Some(intake) = &mut input.intake else {
+        let Some(inlet) = &mut input.inlet else {
             return Ok(());
         };
         if fresh {
-            Self::parse(intake, session)?;
+            Self::parse(inlet, session)?;
         }
         if let Some(end) = input.end.take() {
             return Err(end);
         }
-        if fresh && Self::is_enough(intake, session) || !fresh && !look {
+        if fresh && Self::is_enough(inlet, session) || !fresh && !look {
             return Ok(());
         }
         for _ in 0..READS {
-            match intake.read(self.socket.as_fd(), Wait::Never) {
+            match inlet.read(self.socket.as_fd(), Wait::Never) {
                 Ok(0) => return Err(Ended::Closed),
-                Ok(_) => Self::parse(intake, session)?,
+                Ok(_) => Self::parse(inlet, session)?,
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
             }
-            if Self::is_enough(intake, session) {
+            if Self::is_enough(inlet, session) {
                 break;
             }
         }
@@ -202,15 +184,15 @@ impl Wire {
 
     /// Whether there is no point in reading on: nothing is left, or nothing is to come, or what came has to be handed out
     /// first so that its buffer can be used again.
-    fn is_enough(intake: &Intake, session: &Session) -> bool {
-        intake.drained
+    fn is_enough(inlet: &Inlet, session: &Session) -> bool {
+        inlet.is_drained()
             || session.outstanding.is_empty()
-            || intake.is_spent() && !session.completions.is_empty()
+            || inlet.is_spent() && !session.completions.is_empty()
     }
 
-    fn parse(intake: &mut Intake, session: &mut Session) -> Result<(), PeerError> {
-        intake.need = session.receive(&mut intake.bytes)?;
-        intake.usual = session.usual;
+    fn parse(inlet: &mut Inlet, session: &mut Session) -> Result<(), PeerError> {
+        let need = session.receive(inlet.bytes())?;
+        inlet.expect(need, session.usual);
         Ok(())
     }
 
@@ -247,13 +229,13 @@ impl Wire {
     }
 
     /// The buffer, for this thread to read into; or `None` where there is something to poll for, at once or after a while.
-    fn take_turn(&self, timeout: Option<Duration>) -> Option<Intake> {
+    fn take_turn(&self, timeout: Option<Duration>) -> Option<Inlet> {
         let mut input = self.input();
         if input.fresh || input.end.is_some() {
             return None;
         }
-        if let Some(intake) = input.intake.take() {
-            return Some(intake);
+        if let Some(inlet) = input.inlet.take() {
+            return Some(inlet);
         }
         // What the other thread finds may be for this one, which has to look anyway.
         input.sleepers += 1;
@@ -272,13 +254,13 @@ impl Wire {
     }
 
     /// Reads, waiting for something to come for `timeout` at the most.
-    fn read(&self, intake: &mut Intake, timeout: Option<Duration>) -> Result<usize, Errno> {
+    fn read(&self, inlet: &mut Inlet, timeout: Option<Duration>) -> Result<usize, Errno> {
         let careful = self.careful.load(Ordering::Relaxed);
         let mut timeout = timeout;
         if careful > 0 {
             self.careful.store(careful - 1, Ordering::Relaxed);
         } else if timeout.is_none_or(|timeout| timeout >= SLICE) {
-            match intake.read(self.socket.as_fd(), Wait::ForSome) {
+            match inlet.read(self.socket.as_fd(), Wait::ForSome) {
                 Err(Errno::AGAIN) => timeout = timeout.map(|timeout| timeout - SLICE),
                 read => return read,
             }
@@ -286,7 +268,7 @@ impl Wire {
         if self.is_interrupted() || !self.wait_ready(timeout)? {
             return Err(Errno::AGAIN);
         }
-        intake.read(self.socket.as_fd(), Wait::Never)
+        inlet.read(self.socket.as_fd(), Wait::Never)
     }
 
     /// Waits until something has come or, where output waits for it, the socket takes more; tells whether something has come.
@@ -329,12 +311,12 @@ impl Outside for Wire {
             let _ = self.wait_ready(timeout);
             return;
         }
-        let Some(mut intake) = self.take_turn(timeout) else {
+        let Some(mut inlet) = self.take_turn(timeout) else {
             return;
         };
-        let read = self.read(&mut intake, timeout);
+        let read = self.read(&mut inlet, timeout);
         let mut input = self.input();
-        input.intake = Some(intake);
+        input.inlet = Some(inlet);
         match read {
             Ok(0) => input.end = Some(Ended::Closed),
             Ok(_) => input.fresh = true,

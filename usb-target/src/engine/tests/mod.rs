@@ -1,6 +1,7 @@
 //! The engine with a port whose every completion is a test's doing.
 
 mod blocking;
+mod line;
 mod mixed;
 mod schedules;
 mod transfers;

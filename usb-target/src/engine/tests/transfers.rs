@@ -158,6 +158,20 @@ fn timers_of_transfers_that_have_ended_take_bounded_memory() {
 }
 
 #[test]
+fn the_time_that_a_transfer_was_given_is_of_no_interest_once_it_has_ended() {
+    let wire = Wire::without_outside();
+    let (engine, clock) = manual(&wire);
+    let until = Some(clock.now() + Duration::from_secs(5));
+    let mut flight = read_until(&engine, 1, until);
+    assert!(!poll(&mut flight));
+    wire.answer(1, 1);
+    engine.drive();
+    assert_eq!(first(flight.wait()), 1);
+    engine.drive();
+    assert_eq!(engine.state().deadline(), None);
+}
+
+#[test]
 fn whoever_asks_again_and_again_whether_an_endpoint_is_idle_takes_bounded_memory() {
     let wire = Wire::without_outside();
     wire.state().is_deaf = true;

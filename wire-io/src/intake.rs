@@ -1,58 +1,67 @@
-//! What has been read of a client's stream and has not been run yet.
+//! What has been read of a stream and has not been looked at yet.
 
 use std::os::fd::BorrowedFd;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 
-use super::receive::{Wait, receive};
+use super::{Wait, receive};
 
 /// The buffer while little comes, in bytes.
 const SMALL: usize = 4 << 10;
-/// The most that is read at a time, and the buffer while much comes, in bytes. A larger command makes the buffer larger.
-pub(super) const LARGE: usize = 1 << 20;
+/// The most that is read at a time, and the buffer while much comes, in bytes. A larger message makes the buffer larger.
+pub const LARGE: usize = 1 << 20;
 /// The largest buffer that is used again: the kernel's own transfers go to 4 MiB in one piece.
 const KEPT: usize = (4 << 20) + 4096;
 
-/// A buffer that is read into, cut into commands, and begun anew once nothing refers to what was cut.
+/// A buffer that is read into, cut into messages, and begun anew once nothing refers to what was cut.
 ///
-/// A payload is not moved after it was read: reads end where a command of the last one's size would end, so that the end of
+/// A payload is not moved after it was read: reads end where a message of the last one's size would end, so that the end of
 /// the buffer cuts none in two as long as they are of one size.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub struct Intake {
     bytes: BytesMut,
     /// What the buffer is to hold.
     capacity: usize,
 }
 
 impl Intake {
-    pub(super) fn new() -> Self {
+    /// A buffer with nothing in it.
+    pub fn new() -> Self {
         Self {
             bytes: BytesMut::new(),
             capacity: SMALL,
         }
     }
 
-    /// What has come, from where the next command begins.
-    pub(super) fn bytes(&mut self) -> &mut BytesMut {
+    /// What has come, from where the next message begins.
+    pub fn bytes(&mut self) -> &mut BytesMut {
         &mut self.bytes
     }
 
     /// Whether the buffer has grown.
-    pub(super) fn is_large(&self) -> bool {
+    pub fn is_large(&self) -> bool {
         self.capacity > SMALL
     }
 
     /// Gives the buffer back, if nothing is in it; the next read begins with a small one.
-    pub(super) fn release(&mut self) {
+    pub fn release(&mut self) {
         if self.bytes.is_empty() {
             *self = Self::new();
         }
     }
 
-    /// Reads once, towards a command of `size` bytes, where commands of `usual` bytes are to be expected. Returns how many
-    /// bytes have come, and whether the socket has nothing left.
-    pub(super) fn read(
+    /// Whether the buffer has no room for another message of `usual` bytes, and is to be begun anew.
+    pub fn is_spent(&self, usual: usize) -> bool {
+        self.bytes.is_empty() && self.bytes.capacity() < usual
+    }
+
+    /// Reads once, towards a message of `size` bytes, where messages of `usual` bytes are to be expected. Returns how many
+    /// bytes have come, 0 at the end of the stream, and whether the socket has nothing left.
+    ///
+    /// # Errors
+    /// As [`receive`](fn@receive) has them.
+    pub fn read(
         &mut self,
         socket: BorrowedFd<'_>,
         size: usize,
@@ -67,10 +76,10 @@ impl Intake {
         Ok((count, count < room))
     }
 
-    /// Has the buffer take a command of `size` bytes, and tells how much to read.
+    /// Has the buffer take a message of `size` bytes, and tells how much to read.
     fn make_room(&mut self, size: usize, usual: usize) -> usize {
         let have = self.bytes.len();
-        self.capacity = self.capacity.max(size.min(KEPT));
+        self.capacity = self.capacity.max(size.max(usual).min(KEPT));
         if have == 0 && self.bytes.capacity() > 2 * KEPT {
             self.bytes = BytesMut::new();
         }
@@ -90,6 +99,12 @@ impl Intake {
     }
 }
 
+impl Default for Intake {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -100,27 +115,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_of_any_size_come_out_as_they_were_sent() {
-        let (client, server) = UnixStream::pair().unwrap();
+    fn messages_of_any_size_come_out_as_they_were_sent() {
+        let (writing, reading) = UnixStream::pair().unwrap();
         let sizes = [48, LARGE, LARGE + 1, 1 << 20, 48, KEPT + 1, 48, 2 << 20];
         let sent: Vec<Vec<u8>> = (1..)
             .zip(sizes)
             .map(|(fill, size)| vec![fill; size])
             .collect();
         let stream = sent.concat();
-        let writer = std::thread::spawn(move || (&client).write_all(&stream).unwrap());
+        let writer = std::thread::spawn(move || (&writing).write_all(&stream).unwrap());
         let mut intake = Intake::new();
-        for command in sent {
+        for message in sent {
             // As a session does, it asks for the header before it knows the size.
             while intake.bytes().len() < 48 {
-                intake.read(server.as_fd(), 48, 48, Wait::Never).ok();
+                intake.read(reading.as_fd(), 48, 48, Wait::Never).ok();
             }
-            while intake.bytes().len() < command.len() {
+            while intake.bytes().len() < message.len() {
                 intake
-                    .read(server.as_fd(), command.len(), 48, Wait::Never)
+                    .read(reading.as_fd(), message.len(), 48, Wait::Never)
                     .ok();
             }
-            assert!(intake.bytes().split_to(command.len()) == command[..]);
+            assert!(intake.bytes().split_to(message.len()) == message[..]);
         }
         writer.join().unwrap();
         assert!(intake.bytes().is_empty());

@@ -1,25 +1,31 @@
-//! What waits to be written to a server: headers of our own, and payloads that stay where they are.
+//! What waits to be written: headers of our own, and payloads that stay where they are.
 
-use std::{collections::VecDeque, io::IoSlice, ops::Range};
+use std::{collections::VecDeque, io::IoSlice, ops::Range, os::fd::BorrowedFd};
 
 use bytes::Bytes;
+use rustix::{
+    io::Errno,
+    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+};
 
-/// Commands that may wait before they are written without being asked for.
-const FULL_COMMANDS: usize = 64;
-/// Bytes that may wait so.
-const FULL_BYTES: usize = 1 << 20;
+/// Bytes of headers that have been written and that are kept nevertheless: to take them away moves those that follow.
+const WRITTEN_MOST: usize = 1 << 20;
+/// Slices in one gathered write.
+const SLICES: usize = 128;
+/// Slices where no more are needed: it takes time to fill as many as there can be.
+const FEW_SLICES: usize = 4;
 
-/// Commands in order, ready for gathered writes. Once it has grown to what the traffic needs, nothing is allocated.
+/// Messages in order, ready for gathered writes. Once it has grown to what the traffic needs, nothing is allocated.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub struct Outbox {
     /// Headers and packet descriptions; they are of no use any more when everything is written.
     heads: Vec<u8>,
     pieces: VecDeque<Piece>,
     /// Bytes of the first piece that are written.
     written: usize,
     waiting: usize,
-    /// Commands that wait, as long as not all of them have been written.
-    commands: usize,
+    /// Messages that wait, as long as not all of them have been written.
+    messages: usize,
 }
 
 #[derive(Debug)]
@@ -29,14 +35,16 @@ enum Piece {
 }
 
 impl Outbox {
-    /// Begins a command with its header.
-    pub(super) fn push_command(&mut self, header: &[u8]) {
-        self.commands += 1;
+    /// Begins a message with its header.
+    #[inline]
+    pub fn push_message(&mut self, header: &[u8]) {
+        self.messages += 1;
         self.push_head(|heads| heads.extend_from_slice(header));
     }
 
     /// Appends bytes that `write` adds to the end of a buffer.
-    pub(super) fn push_head(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    #[inline]
+    pub fn push_head(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.heads.len();
         write(&mut self.heads);
         let end = self.heads.len();
@@ -48,32 +56,77 @@ impl Outbox {
     }
 
     /// Appends a payload without copying it; it is not empty.
-    pub(super) fn push_payload(&mut self, payload: Bytes) {
+    #[inline]
+    pub fn push_payload(&mut self, payload: Bytes) {
         self.waiting += payload.len();
         self.pieces.push_back(Piece::Payload(payload));
     }
 
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.waiting
+    }
+
     /// Pieces that wait.
-    pub(super) fn pieces(&self) -> usize {
+    pub fn pieces(&self) -> usize {
         self.pieces.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
         self.waiting == 0
     }
 
-    /// Whether so much waits that it is better written than kept.
-    pub(super) fn is_full(&self) -> bool {
-        self.commands >= FULL_COMMANDS || self.waiting >= FULL_BYTES
+    /// Messages that were begun since nothing has waited.
+    pub fn messages(&self) -> usize {
+        self.messages
     }
 
-    /// Throws away what waits.
-    pub(super) fn clear(&mut self) {
+    /// Throws away what waits, and gives the memory back.
+    pub fn clear(&mut self) {
         *self = Self::default();
     }
 
+    /// Writes the first of what waits with one call, and returns how many bytes were written; at least one of them is.
+    ///
+    /// # Errors
+    /// Those of `sendmsg`: `EAGAIN` where the socket takes none and is not to wait, and `EINTR` where a signal has come.
+    pub fn send(&mut self, socket: BorrowedFd<'_>, flags: SendFlags) -> Result<usize, Errno> {
+        let written = match self.pieces.len() {
+            0..=FEW_SLICES => self.send_slices::<FEW_SLICES>(socket, flags),
+            _ => self.send_slices::<SLICES>(socket, flags),
+        }?;
+        self.advance(written);
+        Ok(written)
+    }
+
+    fn send_slices<const MOST: usize>(
+        &self,
+        socket: BorrowedFd<'_>,
+        flags: SendFlags,
+    ) -> Result<usize, Errno> {
+        let mut slices = [IoSlice::new(&[]); MOST];
+        let count = self.gather(&mut slices);
+        let mut ancillary = SendAncillaryBuffer::default();
+        sendmsg(socket, &slices[..count], &mut ancillary, flags)
+    }
+
+    /// Takes out what waits, and hands it to `write` in order, each piece from where it lies.
+    pub fn take(&mut self, mut write: impl FnMut(&[u8])) {
+        while !self.is_empty() {
+            let mut slices = [IoSlice::new(&[]); FEW_SLICES];
+            let count = self.gather(&mut slices);
+            let mut length = 0;
+            for slice in &slices[..count] {
+                write(slice);
+                length += slice.len();
+            }
+            self.advance(length);
+        }
+    }
+
     /// The first bytes that wait, in as many slices as `slices` has room for; returns how many these are.
-    pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut skip = self.written;
         let mut count = 0;
         for (slot, piece) in slices.iter_mut().zip(&self.pieces) {
@@ -88,7 +141,7 @@ impl Outbox {
     }
 
     /// Takes away the first `count` bytes, which have been written.
-    pub(super) fn advance(&mut self, count: usize) {
+    pub fn advance(&mut self, count: usize) {
         self.waiting -= count;
         self.written += count;
         while let Some(piece) = self.pieces.front() {
@@ -110,7 +163,7 @@ impl Outbox {
     fn forget_written_heads(&mut self) {
         if self.pieces.is_empty() {
             self.heads.clear();
-            self.commands = 0;
+            self.messages = 0;
             return;
         }
         let first = self.pieces.iter().find_map(|piece| match piece {
@@ -118,7 +171,7 @@ impl Outbox {
             Piece::Payload(_) => None,
         });
         let dead = first.unwrap_or(self.heads.len());
-        if dead <= FULL_BYTES.max(self.heads.len() / 2) {
+        if dead <= WRITTEN_MOST.max(self.heads.len() / 2) {
             return;
         }
         self.heads.drain(..dead);
@@ -147,10 +200,10 @@ mod tests {
     fn bytes_come_out_in_order_however_they_are_written() {
         for most in 1..12 {
             let mut outbox = Outbox::default();
-            outbox.push_command(b"ab");
-            outbox.push_command(b"cd");
+            outbox.push_message(b"ab");
+            outbox.push_message(b"cd");
             outbox.push_payload(Bytes::from_static(b"efg"));
-            outbox.push_command(b"h");
+            outbox.push_message(b"h");
             let mut all = Vec::new();
             while !outbox.is_empty() {
                 all.extend(step(&mut outbox, most));
@@ -164,7 +217,7 @@ mod tests {
     fn payloads_are_written_from_where_they_lie() {
         let payload = Bytes::from(vec![7; 100]);
         let mut outbox = Outbox::default();
-        outbox.push_command(b"head");
+        outbox.push_message(b"head");
         outbox.push_payload(payload.clone());
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(outbox.gather(&mut slices), 2);
@@ -176,7 +229,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let payload = Bytes::from_static(&[1; 16]);
         let push = |outbox: &mut Outbox, number: u32| {
-            outbox.push_command(&[number.to_be_bytes(); 12].concat());
+            outbox.push_message(&[number.to_be_bytes(); 12].concat());
             outbox.push_payload(payload.clone());
         };
         push(&mut outbox, 0);
@@ -186,6 +239,6 @@ mod tests {
             assert_eq!(written[..4], (number - 1).to_be_bytes());
             assert_eq!(written.len(), 64);
         }
-        assert!(outbox.heads.len() < 4 * FULL_BYTES);
+        assert!(outbox.heads.len() < 4 * WRITTEN_MOST);
     }
 }

@@ -14,8 +14,8 @@ use rustix::{
 
 /// Whether a read waits until something has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// It does.
+pub enum Wait {
+    /// It does, as long as the socket's own timeout lets it.
     ForSome,
     /// It does not.
     Never,
@@ -23,7 +23,10 @@ pub(super) enum Wait {
 
 /// Reads what has come, up to `room` bytes and the buffer's spare capacity, and returns how many bytes that is: 0 at the
 /// end of the stream.
-pub(super) fn receive(
+///
+/// # Errors
+/// Those of `recv`: `EAGAIN` where nothing has come, and `EINTR` where a signal has.
+pub fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut BytesMut,
     room: usize,

@@ -1,0 +1,14 @@
+//! Moving bytes between stream sockets and buffers, for both ends of a USB/IP connection.
+//!
+//! An [`Intake`] is read into, and cut into messages; an [`Outbox`] gathers messages, and is written. No payload is copied, and
+//! nothing is allocated once both have seen the traffic. What a message is, and when to wait, is for others to know.
+
+mod intake;
+mod outbox;
+mod receive;
+mod socket;
+
+pub use intake::{Intake, LARGE};
+pub use outbox::Outbox;
+pub use receive::{Wait, receive};
+pub use socket::widen;
