@@ -12,6 +12,7 @@ pub mod usbtest;
 pub mod vhci;
 
 pub use usbwright_emulator as emulator;
+pub use usbwright_host_stack as host_stack;
 pub use usbwright_models as models;
 pub use usbwright_protocol as protocol;
 pub use usbwright_target::{self as target, usbip as remote};

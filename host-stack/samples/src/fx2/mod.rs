@@ -1,0 +1,146 @@
+//! The driver of the OSR USB-FX2 board, with the public interface of the known sample.
+//!
+//! Reads and writes go to the bulk pipes, which send back what they are sent; a continuous reader waits for the switches; control codes set and read the
+//! board's displays ([`public`]).
+//!
+//! Two things differ from the UMDF 1 sample. [`RESET_DEVICE`](public::RESET_DEVICE) and [`REENUMERATE_DEVICE`](public::REENUMERATE_DEVICE) work, where WinUSB could not do
+//! them. And a file to be played is opened with the rights of the driver's process, as there is no client to impersonate in one process.
+
+mod control;
+mod hardware;
+pub mod public;
+
+use std::sync::Arc;
+
+use usbwright_host_stack::{
+    CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, LockingConstraint, PowerState,
+    Queue, Request, RequestCompletionParams, SendError, SendOptions, SentIoAction, StopAction,
+    StopNotice,
+    status::{HResult, NtStatus},
+    usb::UsbTargetPipe,
+    usb_target::{Message, ReaderConfig},
+};
+
+use self::hardware::{Board, Hardware};
+
+/// The driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fx2Driver;
+
+impl Driver for Fx2Driver {
+    fn device_add(&self, mut init: DeviceInit) -> Result<Device, HResult> {
+        init.set_locking_constraint(LockingConstraint::None);
+        let board: Arc<Board> = Arc::default();
+        let device = init.create(Callbacks(Arc::clone(&board)));
+        read_write_queue(&device, &board)?;
+        let interrupts = device.manual_queue().power_managed(false).create()?;
+        let _ = board.interrupts.set(interrupts);
+        control::queue(&device, &board)?;
+        Ok(device)
+    }
+}
+
+/// Completes a request as what was sent for it has ended.
+struct Ended;
+
+impl CompletionCallback for Ended {
+    fn completed(&self, request: Request, params: &RequestCompletionParams) {
+        request.complete_with_information(params.status(), params.information());
+    }
+}
+
+fn read_write_queue(device: &Device, board: &Arc<Board>) -> Result<Queue, HResult> {
+    let (reads, writes) = (Arc::clone(board), Arc::clone(board));
+    let ended: Arc<dyn CompletionCallback> = Arc::new(Ended);
+    let written = Arc::clone(&ended);
+    let queue = device.parallel_queue().default_queue();
+    let queue = queue.on_read(move |_, mut request, length| {
+        let pipe = reads.input();
+        let formatted = pipe.and_then(|pipe| {
+            let output = request.output(length)?;
+            pipe.format_for_read_into(&mut request, output)?;
+            Ok(pipe)
+        });
+        go(request, formatted, &ended);
+    });
+    let queue = queue.on_write(move |_, mut request, length| {
+        let pipe = writes.output();
+        let formatted = pipe.and_then(|pipe| {
+            let input = request.input(length)?;
+            pipe.format_for_write_of(&mut request, input)?;
+            Ok(pipe)
+        });
+        go(request, formatted, &written);
+    });
+    queue.on_stop(stop).create()
+}
+
+/// Sends a request that was formatted for a pipe, or completes it where it could not be.
+fn go(
+    request: Request,
+    formatted: Result<UsbTargetPipe, HResult>,
+    ended: &Arc<dyn CompletionCallback>,
+) {
+    match formatted {
+        Err(status) => request.complete_with_information(status, 0),
+        Ok(pipe) => {
+            let sent = request.send_then(pipe.target(), SendOptions::new(), Arc::clone(ended));
+            sent.unwrap_or_else(SendError::complete);
+        }
+    }
+}
+
+/// What is on its way goes on while the device sleeps; when the device goes, it is taken back.
+fn stop(_: &Queue, notice: StopNotice) {
+    match notice.action() {
+        StopAction::Suspend => notice.acknowledge(),
+        StopAction::Purge => notice.cancel_sent(),
+    }
+}
+
+/// The device's callbacks.
+struct Callbacks(Arc<Board>);
+
+impl DeviceCallbacks for Callbacks {
+    fn prepare_hardware(&self, device: &Device) -> Result<(), HResult> {
+        let hardware = Hardware::find(device)?;
+        hardware.light_dot(device)?;
+        let board = Arc::clone(&self.0);
+        let failed = Arc::clone(&self.0);
+        hardware.interrupt.configure_continuous_reader(
+            ReaderConfig::new(1),
+            move |_: &UsbTargetPipe, message: Message| {
+                if let Some(switches) = message.data().to_vec().first() {
+                    board.tell(*switches);
+                }
+            },
+            Some(Box::new(move |status, _| {
+                failed.fail(status);
+                true
+            })),
+        )?;
+        self.0.attach(hardware);
+        Ok(())
+    }
+
+    fn release_hardware(&self, _device: &Device) -> Result<(), HResult> {
+        self.0.detach();
+        Ok(())
+    }
+
+    fn d0_entry(&self, _device: &Device, _from: PowerState) -> Result<(), HResult> {
+        self.0.hardware()?.interrupt.target().start()
+    }
+
+    fn d0_exit(&self, _device: &Device, _to: PowerState) -> Result<(), HResult> {
+        self.0
+            .hardware()?
+            .interrupt
+            .target()
+            .stop(SentIoAction::CancelSentIo)
+    }
+
+    fn self_managed_io_flush(&self, _device: &Device) {
+        self.0.fail(NtStatus::DEVICE_REMOVED.into());
+    }
+}

@@ -1,0 +1,87 @@
+//! Opening a device.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Handle, Io, IoOutcome, Opened};
+use crate::{
+    request::irp::{Origin, Outcome},
+    status::Win32Error,
+};
+
+/// A device that is being opened.
+#[must_use = "the device is closed again where this is dropped"]
+pub struct Opening {
+    pub(super) io: Io,
+    pub(super) opened: Option<Opened>,
+}
+
+impl Opening {
+    fn end(&mut self, outcome: &IoOutcome) -> Result<Handle, Win32Error> {
+        let error = outcome.error();
+        match self.opened.take() {
+            Some(mut opened) if error == Win32Error::SUCCESS => {
+                opened.is_open = true;
+                Ok(Handle(Arc::new(opened)))
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Waits until it is open.
+    ///
+    /// # Errors
+    /// The code with which the stack refused it.
+    pub fn wait(mut self) -> Result<Handle, Win32Error> {
+        let outcome = match self.io.outcome() {
+            Some(outcome) => outcome,
+            None => self.io.stack.scheduler().wait_for(|| self.io.outcome()),
+        };
+        self.end(&outcome)
+    }
+}
+
+impl Future for Opening {
+    type Output = Result<Handle, Win32Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match Pin::new(&mut self.io).poll(cx) {
+            Poll::Ready(outcome) => Poll::Ready(self.end(&outcome)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let (Some(mut opened), Ok(irp)) = (self.opened.take(), &self.io.irp) else {
+            return;
+        };
+        let went_well =
+            |outcome: Outcome| Win32Error::from_nt(outcome.status) == Win32Error::SUCCESS;
+        let mut body = irp.body();
+        if body.has_ended() {
+            opened.is_open = went_well(body.outcome);
+            drop(body);
+            return;
+        }
+        let (stack, file) = (Arc::clone(opened.stack()), opened.file.clone());
+        body.origin = Origin::Stack(Some(Box::new(move |outcome| {
+            if went_well(outcome) {
+                stack.clean_up(&file);
+            }
+        })));
+        drop(body);
+        self.io.cancel();
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,352 @@
+//! A device as the framework knows it: its queues, its targets, and how far it has come.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::Device;
+use crate::{
+    callbacks::{DeviceCallbacks, PowerState},
+    context::Context,
+    file::File,
+    queue::QueueShared,
+    request::{
+        Request, RequestType,
+        irp::{Irp, Location},
+    },
+    scheduler::{DeviceLock, Job, Scheduler},
+    stack::Idle,
+    status::{HResult, NtStatus},
+    target::{IoTarget, TargetShared},
+    verifier::{Rule, Verifier},
+};
+
+pub(crate) struct DeviceShared {
+    pub(super) driver: Arc<str>,
+    pub(super) callbacks: Mutex<Arc<dyn DeviceCallbacks>>,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) verifier: Arc<Verifier>,
+    pub(super) lock: Option<Arc<DeviceLock>>,
+    pub(super) is_filter: bool,
+    pub(super) forwards_files: bool,
+    pub(crate) io_type: crate::IoType,
+    pub(super) usb: Option<usbwright_target::Device>,
+    pub(super) in_d0: AtomicBool,
+    pub(super) queues: Mutex<Queues>,
+    /// Targets besides the default one.
+    pub(super) targets: Mutex<Vec<Arc<TargetShared>>>,
+    pub(super) default_target: OnceLock<IoTarget>,
+    pub(super) context: Context,
+    pub(super) owns_power_policy: bool,
+    pub(super) idle: Arc<Idle>,
+    pub(super) life: Mutex<Life>,
+    /// Futures and timers.
+    pub(super) children: Mutex<Vec<Weak<dyn Ends>>>,
+}
+
+/// Something that ends with its device.
+pub(crate) trait Ends: Send + Sync {
+    /// Drops what a driver has put into it.
+    fn end(&self);
+}
+
+/// How far a device has come. Who changes the stack's state is the only one that changes this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Life {
+    /// `prepare_hardware` was called.
+    pub(crate) is_prepared: bool,
+    pub(crate) power: PowerState,
+    pub(crate) managed: SelfManaged,
+    /// It may wake the system up.
+    pub(crate) is_armed: bool,
+    pub(crate) is_deleted: bool,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self {
+            is_prepared: false,
+            power: PowerState::D3Final,
+            managed: SelfManaged::Created,
+            is_armed: false,
+            is_deleted: false,
+        }
+    }
+}
+
+/// How far a driver's self-managed I/O has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SelfManaged {
+    /// It has never begun.
+    Created,
+    Started,
+    Suspended,
+    Failed,
+}
+
+#[derive(Default)]
+pub(super) struct Queues {
+    all: Vec<Arc<QueueShared>>,
+    default: Option<Arc<QueueShared>>,
+    /// Queues for a type of requests.
+    special: Vec<(RequestType, Arc<QueueShared>)>,
+}
+
+impl DeviceShared {
+    pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.scheduler
+    }
+
+    pub(crate) fn driver(&self) -> &Arc<str> {
+        &self.driver
+    }
+
+    pub(crate) fn report(&self, rule: Rule, object: impl Into<String>) {
+        self.verifier.report(&self.driver, rule, object);
+    }
+
+    /// Has a callback called, one at a time where the driver wants it so.
+    pub(crate) fn post(&self, job: Arc<dyn Job>) {
+        self.scheduler.post(self.lock.as_ref(), job);
+    }
+
+    /// Has callbacks called as [`post`](Self::post) does, and by `order` where the driver does not want them one at a time.
+    pub(crate) fn post_in_order(&self, order: &Arc<DeviceLock>, job: Arc<dyn Job>) {
+        self.scheduler.post(self.lock.as_ref().or(Some(order)), job);
+    }
+
+    pub(crate) fn usb(&self) -> Option<&usbwright_target::Device> {
+        self.usb.as_ref()
+    }
+
+    pub(crate) fn is_in_d0(&self) -> bool {
+        self.in_d0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_in_d0(&self, in_d0: bool) {
+        self.in_d0.store(in_d0, Ordering::Release);
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn all_queues(&self) -> Vec<Arc<QueueShared>> {
+        self.queues().all.clone()
+    }
+
+    /// Whether a power-managed queue has a request, waiting or with the driver.
+    pub(crate) fn has_managed_work(&self) -> bool {
+        let queues = self.queues();
+        let mut managed = queues.all.iter().filter(|it| it.is_power_managed());
+        managed.any(|it| !it.is_quiet())
+    }
+
+    pub(crate) fn add_queue(
+        &self,
+        queue: &Arc<QueueShared>,
+        is_default: bool,
+        takes: &[RequestType],
+    ) -> Result<(), HResult> {
+        let mut queues = self.queues();
+        let taken = queues.special.iter().any(|(kind, _)| takes.contains(kind));
+        let dispatchable = |kind: &RequestType| {
+            matches!(
+                kind,
+                RequestType::Create
+                    | RequestType::Read
+                    | RequestType::Write
+                    | RequestType::DeviceControl
+            )
+        };
+        if taken || is_default && queues.default.is_some() || !takes.iter().all(dispatchable) {
+            return Err(NtStatus::INVALID_DEVICE_REQUEST.into());
+        }
+        queues
+            .special
+            .extend(takes.iter().map(|kind| (*kind, Arc::clone(queue))));
+        if is_default {
+            queues.default = Some(Arc::clone(queue));
+        }
+        queues.all.push(Arc::clone(queue));
+        Ok(())
+    }
+
+    fn queue_for(&self, kind: RequestType) -> Option<Arc<QueueShared>> {
+        let queues = self.queues();
+        let special = queues
+            .special
+            .iter()
+            .find(|(it, _)| *it == kind)
+            .map(|(_, queue)| queue);
+        let queue = special.or(queues.default.as_ref())?;
+        let handles = queue.handles(kind, special.is_some());
+        handles.then(|| Arc::clone(queue))
+    }
+
+    /// A request has come from above.
+    pub(crate) fn arrive(self: &Arc<Self>, irp: &Arc<Irp>) {
+        let mut body = irp.body();
+        let kind = body.top().parameters.request_type();
+        let file = body.file.clone();
+        let alive = body.place(Location::Driver);
+        drop(body);
+        if !alive {
+            return;
+        }
+        match (kind, file) {
+            (RequestType::Cleanup | RequestType::Close, Some(file)) => {
+                self.post(Arc::new(FileEnds {
+                    device: Arc::clone(self),
+                    irp: Arc::clone(irp),
+                    file,
+                }));
+            }
+            _ => match self.queue_for(kind) {
+                Some(queue) => queue.insert(irp),
+                None => self.pass(irp, kind),
+            },
+        }
+    }
+
+    /// There is no queue for a request: it goes on, or ends here.
+    fn pass(&self, irp: &Arc<Irp>, kind: RequestType) {
+        let is_file = matches!(
+            kind,
+            RequestType::Create | RequestType::Cleanup | RequestType::Close
+        );
+        match is_file {
+            true if self.forwards_files => self.forward(irp),
+            true => irp.complete(NtStatus::SUCCESS.into()),
+            false if self.is_filter => self.forward(irp),
+            false => irp.complete(NtStatus::INVALID_DEVICE_REQUEST.into()),
+        }
+    }
+
+    fn forward(&self, irp: &Arc<Irp>) {
+        let request = Request::of(Arc::clone(irp));
+        if let Err(error) = request.send_and_forget(self.default_target()) {
+            error.complete();
+        }
+    }
+
+    pub(super) fn default_target(&self) -> &IoTarget {
+        self.default_target
+            .get()
+            .expect("a device has it from the beginning")
+    }
+
+    pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
+        let targets = self.targets.lock();
+        targets
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(target));
+    }
+
+    /// The stack has failed: nobody waits for the driver any more.
+    pub(crate) fn abandon(&self, status: NtStatus) {
+        let targets = self.targets.lock();
+        let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
+        targets.iter().for_each(|target| target.abandon(status));
+        self.default_target().shared().abandon(status);
+        self.all_queues().iter().for_each(|queue| queue.abandon());
+    }
+
+    pub(crate) fn callbacks(&self) -> Arc<dyn DeviceCallbacks> {
+        let callbacks = self.callbacks.lock();
+        Arc::clone(&callbacks.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn idle(&self) -> &Arc<Idle> {
+        &self.idle
+    }
+
+    pub(crate) fn owns_power_policy(&self) -> bool {
+        self.owns_power_policy
+    }
+
+    pub(crate) fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has something end with the device.
+    pub(crate) fn add_child(&self, child: &Arc<dyn Ends>) {
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        if children.len() == children.capacity() {
+            children.retain(|it| it.strong_count() > 0);
+        }
+        children.push(Arc::downgrade(child));
+    }
+
+    /// Begins to delete the device: its futures and timers end. Returns its queues, the first made last; `None` where it has been deleted.
+    pub(crate) fn begin_delete(&self) -> Option<Vec<Arc<QueueShared>>> {
+        if std::mem::replace(&mut self.life().is_deleted, true) {
+            return None;
+        }
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let ending = std::mem::take(&mut *children);
+        drop(children);
+        for child in ending.iter().rev().filter_map(Weak::upgrade) {
+            child.end();
+        }
+        let mut queues = std::mem::take(&mut *self.queues()).all;
+        queues.reverse();
+        Some(queues)
+    }
+
+    /// Drops what the driver has put into the device. Its children have gone.
+    pub(crate) fn end_delete(&self) {
+        self.context.end();
+        let mut callbacks = self
+            .callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *callbacks, Arc::new(()));
+        drop(callbacks);
+        drop(before);
+    }
+
+    /// Stops the continuous readers that the driver has left running as the device left D0.
+    pub(crate) fn stop_readers(&self) {
+        let targets = self.targets.lock();
+        let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
+        for _ in targets.iter().filter(|target| target.stop_reading()) {
+            self.report(Rule::ReaderNotStopped, "a pipe");
+        }
+    }
+
+    /// Closes what the driver sends to: the device goes.
+    pub(crate) fn close_targets(&self) {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let targets = std::mem::take(&mut *targets);
+        targets.iter().for_each(|target| target.close());
+        self.default_target().shared().close();
+    }
+}
+
+/// Tells a driver of a file's end.
+pub(crate) struct FileEnds {
+    pub(crate) device: Arc<DeviceShared>,
+    pub(crate) irp: Arc<Irp>,
+    pub(crate) file: File,
+}
+
+impl Job for FileEnds {
+    fn run(self: Arc<Self>) {
+        let kind = self.irp.body().top().parameters.request_type();
+        let device = Device::of(&self.device);
+        match kind {
+            RequestType::Cleanup => self.device.callbacks().cleanup_file(&device, &self.file),
+            _ => self.device.callbacks().close_file(&device, &self.file),
+        }
+        self.device.pass(&self.irp, kind);
+    }
+
+    fn calls(&self) -> Option<(Arc<str>, &'static str)> {
+        Some((
+            Arc::clone(self.device.driver()),
+            "cleanup_file or close_file",
+        ))
+    }
+}

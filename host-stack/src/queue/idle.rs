@@ -1,0 +1,112 @@
+//! How a queue is stopped, drained and purged, and when it has become so.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::{
+    Queue, QueueShared,
+    state::{State, Then, Wanted},
+};
+use crate::{
+    request::irp::{Irp, Location},
+    status::NtStatus,
+};
+
+impl QueueShared {
+    /// A request does not wait here any more. Tells whether the driver is told, who ends it then.
+    pub(super) fn withdraw(&self, state: &mut State, irp: &Arc<Irp>) -> bool {
+        let mut body = irp.body();
+        if self.handlers().canceled.is_none() || !body.top().was_delivered {
+            body.place(Location::Driver);
+            return false;
+        }
+        drop(body);
+        if Self::hand_out(state, irp) {
+            state.canceled.push_back(Arc::clone(irp));
+        }
+        true
+    }
+
+    pub(super) fn start(&self) {
+        let mut state = self.lock();
+        state.accepts = true;
+        state.dispatches = true;
+        state.purges = false;
+        state.filled |= !state.waiting.is_empty();
+        self.post(state);
+    }
+
+    /// Whether the queue will become idle; it does not where it is waited for already.
+    pub(super) fn make_idle(&self, wanted: Wanted, then: Option<Then>) -> bool {
+        let mut state = self.lock();
+        if state.idle.is_some() {
+            return false;
+        }
+        state.idle = Some((wanted, then));
+        state.dispatches = wanted != Wanted::Stopped;
+        state.accepts = wanted == Wanted::Stopped;
+        state.purges = wanted == Wanted::Purged;
+        state.filled |= wanted == Wanted::Drained && !state.waiting.is_empty();
+        match wanted {
+            Wanted::Purged => self.purge(state),
+            Wanted::Stopped | Wanted::Drained => self.post(state),
+        }
+        true
+    }
+
+    /// Cancels requests that wait, and those that the driver has marked.
+    pub(super) fn purge(&self, mut state: MutexGuard<'_, State>) {
+        let mut waiting = std::mem::take(&mut state.waiting);
+        let driver = state.driver.clone();
+        waiting.retain(|irp| !self.withdraw(&mut state, irp));
+        self.post(state);
+        for irp in waiting {
+            irp.complete(NtStatus::CANCELLED.into());
+        }
+        for irp in driver {
+            irp.purge(self);
+        }
+    }
+
+    /// The stack has failed: nobody waits any more for what is here.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.accepts = false;
+        let dropped = (
+            std::mem::take(&mut state.waiting),
+            std::mem::take(&mut state.driver),
+        );
+        drop(state);
+        drop(dropped);
+        self.nudge();
+    }
+
+    /// Whether the queue has become as it was wanted, as nobody but a thread waits for.
+    pub(super) fn take_idle(&self) -> Option<()> {
+        let mut state = self.lock();
+        match is_idle(&state) {
+            true => {
+                state.idle = None;
+                Some(())
+            }
+            false => None,
+        }
+    }
+
+    pub(super) fn tell_idle(&self) {
+        let mut state = self.lock();
+        if !is_idle(&state) || state.idle.as_ref().is_some_and(|(_, then)| then.is_none()) {
+            return;
+        }
+        let then = state.idle.take().and_then(|(_, then)| then);
+        drop(state);
+        if let (Some(then), Some(this)) = (then, self.this()) {
+            then(&Queue::of(&this));
+        }
+    }
+}
+
+fn is_idle(state: &State) -> bool {
+    state.idle.as_ref().is_some_and(|(wanted, _)| {
+        state.driver.is_empty() && (*wanted == Wanted::Stopped || state.waiting.is_empty())
+    })
+}

@@ -1,0 +1,408 @@
+//! Requests: what an application or a driver asks for, owned by one driver at a time.
+
+mod body;
+mod cancelable;
+mod completion;
+pub(crate) mod format;
+pub(crate) mod irp;
+mod parameters;
+mod sent;
+
+use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
+
+pub use self::{
+    body::RequestId,
+    cancelable::{CancelStarted, Cancelable},
+    completion::{
+        IoControl, IoRequestCompletionParams, IoTransfer, RequestCompletionParams, UsbRequest,
+        UsbRequestCompletionParams,
+    },
+    parameters::{Control, CreateParameters, Parameters, RequestType, Transfer},
+    sent::{SendError, SendOptions, Sent, Timeout},
+};
+use self::{
+    format::Format,
+    irp::{Irp, Level, Location, Origin, Outcome, Told},
+};
+use crate::{
+    Window,
+    device::{Device, DeviceShared},
+    file::File,
+    queue::Queue,
+    status::{HResult, NtStatus},
+    target::IoTarget,
+    verifier::Rule,
+};
+
+/// Is told that what a driver sent has ended. It is not serialised with the device's other callbacks.
+#[doc(alias = "IRequestCallbackRequestCompletion")]
+pub trait CompletionCallback: Send + Sync + 'static {
+    /// The request is the driver's again.
+    #[doc(alias = "OnCompletion")]
+    fn completed(&self, request: Request, params: &RequestCompletionParams);
+}
+
+impl<F: Fn(Request, &RequestCompletionParams) + Send + Sync + 'static> CompletionCallback for F {
+    fn completed(&self, request: Request, params: &RequestCompletionParams) {
+        self(request, params);
+    }
+}
+
+/// Is told that a request was cancelled that a driver had marked as cancelable.
+#[doc(alias = "IRequestCallbackCancel")]
+pub trait OnCancel: Send + Sync + 'static {
+    /// The request is the driver's again, to be completed with [`NtStatus::CANCELLED`], now or later.
+    fn cancelled(&self, request: Request);
+}
+
+impl<F: Fn(Request) + Send + Sync + 'static> OnCancel for F {
+    fn cancelled(&self, request: Request) {
+        self(request);
+    }
+}
+
+/// A request that a driver has. Whatever ends that takes it: to [complete](Self::complete), [forward](Self::forward), [requeue](Self::requeue) or
+/// [send](Self::send) it, or to [mark it as cancelable](Self::mark_cancelable).
+///
+/// A request that is dropped is lost: it is completed as failed, and the verifier tells of it. One that a driver [made](Device::create_request) itself is not completed
+/// but dropped.
+#[doc(alias = "IWDFIoRequest")]
+#[doc(alias = "IWDFIoRequest2")]
+#[must_use = "a request that is dropped is lost"]
+pub struct Request {
+    irp: Option<Arc<Irp>>,
+}
+
+impl Request {
+    pub(crate) fn of(irp: Arc<Irp>) -> Self {
+        Self { irp: Some(irp) }
+    }
+
+    fn irp(&self) -> &Arc<Irp> {
+        self.irp
+            .as_ref()
+            .expect("a request is had until it is given away")
+    }
+
+    pub(crate) fn into_irp(mut self) -> Arc<Irp> {
+        self.irp
+            .take()
+            .expect("a request is had until it is given away")
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Level) -> T) -> T {
+        look(self.irp().body().top())
+    }
+
+    pub(crate) fn created(device: &Arc<DeviceShared>) -> Self {
+        let mut level = Level::new(Arc::clone(device), Parameters::NoFormat);
+        level.is_own = true;
+        Self::of(Irp::new(Origin::Driver, None, level))
+    }
+
+    /// Its name, by which [`StopNotice`](crate::StopNotice)s tell of it.
+    pub fn id(&self) -> RequestId {
+        self.irp().body().id
+    }
+
+    /// What it asks for.
+    pub fn parameters(&self) -> Parameters {
+        self.with(|level| level.parameters.clone())
+    }
+
+    /// The kind of thing that it asks for.
+    #[doc(alias = "GetType")]
+    pub fn request_type(&self) -> RequestType {
+        self.with(|level| level.parameters.request_type())
+    }
+
+    /// The file that it was made for.
+    #[doc(alias = "GetFileObject")]
+    pub fn file(&self) -> Option<File> {
+        self.irp().body().file.clone()
+    }
+
+    /// The queue that delivered it; `None` for one that a driver made.
+    #[doc(alias = "GetIoQueue")]
+    pub fn queue(&self) -> Option<Queue> {
+        self.with(|level| level.queue.as_ref().map(Queue::of))
+    }
+
+    /// The process of the application that made it.
+    #[doc(alias = "GetRequestorProcessId")]
+    pub fn requestor_process_id(&self) -> Option<u32> {
+        self.file().map(|file| file.initiator_process_id())
+    }
+
+    /// The data that came with it: what is to be written, or a control code's input.
+    ///
+    /// # Errors
+    /// [`NtStatus::INVALID_DEVICE_REQUEST`] where none can come with such a request; [`NtStatus::BUFFER_TOO_SMALL`] where it has none, or fewer
+    /// bytes than `least`.
+    #[doc(alias = "RetrieveInputMemory")]
+    #[doc(alias = "GetInputMemory")]
+    pub fn input(&self, least: usize) -> Result<Window, HResult> {
+        self.with(|level| match &level.parameters {
+            Parameters::Write(_)
+            | Parameters::DeviceControl(_)
+            | Parameters::InternalControl(_)
+            | Parameters::SetInformation { .. } => large_enough(level.input.as_ref(), least),
+            _ => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
+        })
+    }
+
+    /// The room for what it is answered: for what is read, or a control code's output.
+    ///
+    /// # Errors
+    /// [`NtStatus::INVALID_DEVICE_REQUEST`] where such a request has no room for an answer; [`NtStatus::BUFFER_TOO_SMALL`] where there is none, or
+    /// less than `least` bytes.
+    #[doc(alias = "RetrieveOutputMemory")]
+    #[doc(alias = "GetOutputMemory")]
+    pub fn output(&self, least: usize) -> Result<Window, HResult> {
+        self.with(|level| match &level.parameters {
+            Parameters::Read(_)
+            | Parameters::DeviceControl(_)
+            | Parameters::InternalControl(_)
+            | Parameters::QueryInformation { .. } => large_enough(level.output.as_ref(), least),
+            _ => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
+        })
+    }
+
+    /// Tells how much was done. [`complete`](Self::complete) tells it on.
+    #[doc(alias = "SetInformation")]
+    pub fn set_information(&self, information: usize) {
+        self.with(|level| level.information = information);
+    }
+
+    /// Completes it, with what [`set_information`](Self::set_information) has told.
+    #[doc(alias = "Complete")]
+    pub fn complete(self, status: impl Into<HResult>) {
+        let information = self.with(|level| level.information);
+        self.complete_with_information(status, information);
+    }
+
+    /// Completes it, and tells how much was done: for a transfer, the bytes that moved, which are at most as many as its buffer has.
+    ///
+    /// A request that a driver has made itself is not completed: this drops it.
+    #[doc(alias = "CompleteWithInformation")]
+    pub fn complete_with_information(self, status: impl Into<HResult>, information: usize) {
+        if self.with(|level| level.is_own) {
+            return;
+        }
+        let usb = self.with(|level| level.result.as_ref().and_then(|it| it.usb()?.usb_status()));
+        self.into_irp().complete(Outcome {
+            status: NtStatus::from_hresult(status.into()),
+            information,
+            usb,
+        });
+    }
+
+    /// Hands it to another queue of the same device. The queue that delivered it may deliver the next one.
+    ///
+    /// # Errors
+    /// With the request: [`NtStatus::INVALID_DEVICE_REQUEST`] where it has not come from a queue, or the queue is the same or another device's; [`NtStatus::WDF_BUSY`] where the
+    /// queue accepts none.
+    #[doc(alias = "ForwardToIoQueue")]
+    pub fn forward(self, queue: &Queue) -> Result<(), SendError> {
+        let from = self.with(|level| level.queue.clone());
+        match from.map(|from| queue.shared().take_over(&from, self.irp())) {
+            Some(Ok(())) => {
+                drop(self.into_irp());
+                Ok(())
+            }
+            Some(Err(status)) => Err(SendError::new(self, status)),
+            None => Err(SendError::new(self, NtStatus::INVALID_DEVICE_REQUEST)),
+        }
+    }
+
+    /// Puts it back at the head of the manual queue that it was retrieved from.
+    ///
+    /// # Errors
+    /// With the request, `ERROR_INVALID_OPERATION`, where it has not come from a manual queue.
+    #[doc(alias = "Requeue")]
+    pub fn requeue(self) -> Result<(), SendError> {
+        let from = self.with(|level| level.queue.clone());
+        match from.filter(|queue| queue.is_manual()) {
+            Some(queue) => {
+                queue.requeue(&self.into_irp());
+                Ok(())
+            }
+            None => Err(SendError::with(
+                self,
+                crate::status::Win32Error::INVALID_OPERATION.into(),
+            )),
+        }
+    }
+
+    /// Formats it to be sent on as it came.
+    #[doc(alias = "FormatUsingCurrentType")]
+    pub fn format_using_current_type(&mut self) {
+        self.with(|level| level.format = Format::Current);
+    }
+
+    /// Formats it as a control code, as [`IoTarget::format_for_ioctl`] does, with buffers of its own.
+    pub(crate) fn format(&mut self, format: Format) {
+        self.with(|level| level.format = format);
+    }
+
+    /// Sends it to a target. What it asked for is kept, and completing it completes what it asked for.
+    ///
+    /// # Errors
+    /// With the request, and with the code to complete it with, where it is not sent.
+    #[doc(alias = "Send")]
+    pub fn send(self, target: &IoTarget, options: SendOptions) -> Result<Sent, SendError> {
+        sent::send(self, target, options, Told::Future(None)).map(Sent::new)
+    }
+
+    /// Sends it to a target, and has `callback` called when it has ended. Nothing is allocated.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send). The callback is not called then.
+    #[doc(alias = "SetCompletionCallback")]
+    pub fn send_then(
+        self,
+        target: &IoTarget,
+        options: SendOptions,
+        callback: Arc<dyn CompletionCallback>,
+    ) -> Result<(), SendError> {
+        sent::send(self, target, options, Told::Callback(callback)).map(drop)
+    }
+
+    /// Sends it on as it came, and never sees it again: it is completed as the target completes it. The queue that delivered it may deliver the next one.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send), and [`NtStatus::INVALID_DEVICE_STATE`] for a request that the driver has made, [`NtStatus::INVALID_DEVICE_REQUEST`]
+    /// for one that was formatted otherwise or goes to a file.
+    #[doc(alias = "WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET")]
+    pub fn send_and_forget(mut self, target: &IoTarget) -> Result<(), SendError> {
+        if self.with(|level| level.is_own) {
+            return Err(sent::refused(self, NtStatus::INVALID_DEVICE_STATE));
+        }
+        let formatted = self.with(|level| !matches!(level.format, Format::None | Format::Current));
+        if formatted || !target.takes_forgotten() {
+            return Err(sent::refused(self, NtStatus::INVALID_DEVICE_REQUEST));
+        }
+        self.format_using_current_type();
+        let queue = self.with(|level| level.queue.take());
+        let irp = Arc::clone(self.irp());
+        let sent = sent::send(self, target, SendOptions::new(), Told::Nobody);
+        match (sent, queue) {
+            (Ok(_), Some(queue)) => queue.left(&irp),
+            (Ok(_), None) => {}
+            (Err(error), queue) => {
+                error.request.with(|level| level.queue = queue);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// How what was sent has ended; `None` where nothing was.
+    #[doc(alias = "GetCompletionParams")]
+    pub fn completion_params(&self) -> Option<RequestCompletionParams> {
+        self.with(|level| level.result.clone())
+    }
+
+    /// Its status: how what was sent has ended, or why it was not sent.
+    #[doc(alias = "GetStatus")]
+    pub fn status(&self) -> HResult {
+        HResult::from_nt(self.with(|level| level.status))
+    }
+
+    /// Whether it was cancelled. What to do then is up to the driver.
+    #[doc(alias = "IsCanceled")]
+    pub fn is_canceled(&self) -> bool {
+        self.with(|level| level.canceled)
+    }
+
+    /// Waits until it is cancelled, for drivers that are written with `async`. The driver has the request still, to be completed with [`NtStatus::CANCELLED`].
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + '_ {
+        poll_fn(|cx| {
+            self.with(|level| match level.canceled {
+                true => Poll::Ready(()),
+                false => {
+                    level.cancel_waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            })
+        })
+    }
+
+    /// Has `on_cancel` called when the request is cancelled, at once if it has been. Until then it can be [had back](Cancelable::unmark).
+    #[doc(alias = "MarkCancelable")]
+    pub fn mark_cancelable(self, on_cancel: Arc<dyn OnCancel>) -> Cancelable {
+        Cancelable::mark(self.into_irp(), on_cancel)
+    }
+
+    /// Marks it as [`mark_cancelable`](Self::mark_cancelable) does, unless it has been cancelled.
+    ///
+    /// # Errors
+    /// With the request, where it has been cancelled: complete it with [`NtStatus::CANCELLED`].
+    #[doc(alias = "MarkCancelableEx")]
+    pub fn try_mark_cancelable(self, on_cancel: Arc<dyn OnCancel>) -> Result<Cancelable, Self> {
+        match self.is_canceled() {
+            true => Err(self),
+            false => Ok(self.mark_cancelable(on_cancel)),
+        }
+    }
+
+    /// Makes a request that the driver has created, and that has come back, as good as new. It is to be formatted again.
+    #[doc(alias = "Reuse")]
+    pub fn reuse(&mut self, status: impl Into<HResult>) {
+        let status = NtStatus::from_hresult(status.into());
+        self.with(|level| {
+            level.format = Format::None;
+            level.result = None;
+            level.status = status;
+            level.information = 0;
+            level.canceled = false;
+        });
+    }
+
+    /// The device whose driver has it.
+    pub fn device(&self) -> Device {
+        self.with(|level| Device::of(&level.device))
+    }
+}
+
+fn large_enough(window: Option<&Window>, least: usize) -> Result<Window, HResult> {
+    match window {
+        Some(window) if window.len() >= least => Ok(window.clone()),
+        _ => Err(NtStatus::BUFFER_TOO_SMALL.into()),
+    }
+}
+
+/// A driver has dropped a request: it has forgotten it, or it panics and its stack is about to fail.
+fn lost(irp: &Arc<Irp>, device: &DeviceShared, what: impl FnOnce() -> String) {
+    if std::thread::panicking() {
+        return irp.complete(NtStatus::DRIVER_PROCESS_TERMINATED.into());
+    }
+    irp.complete(NtStatus::UNSUCCESSFUL.into());
+    device.report(Rule::LostRequest, what());
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let Some(irp) = self.irp.take() else {
+            return;
+        };
+        let mut body = irp.body();
+        let level = body.top();
+        if level.is_own {
+            body.location = Location::Ended;
+            return;
+        }
+        let device = Arc::clone(&level.device);
+        let kind = level.parameters.request_type();
+        drop(body);
+        lost(&irp, &device, || format!("a request of type {kind:?}"));
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("parameters", &self.parameters())
+            .finish_non_exhaustive()
+    }
+}

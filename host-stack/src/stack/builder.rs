@@ -1,0 +1,191 @@
+//! Building a stack: its drivers are loaded, they make their devices, and these start.
+
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use usbwright_target::Clock;
+
+use super::{
+    CallbackError, Idle, Owner, PnpState, Stack, StackShared, State,
+    change::{Called, called},
+};
+use crate::{
+    buffers::{Agreed, IoType, IoTypeError},
+    callbacks::Driver,
+    device::{DeviceInit, DeviceShared, LockingConstraint},
+    scheduler::{Scheduler, Threads},
+    status::NtStatus,
+    verifier::{OnViolation, Verifier},
+};
+
+/// A stack that is to be built.
+#[must_use]
+#[derive(Default)]
+pub struct StackBuilder {
+    usb: Option<usbwright_target::Device>,
+    drivers: Vec<(Arc<str>, Arc<dyn Driver>)>,
+    clock: Clock,
+    threads: Threads,
+    on_violation: OnViolation,
+    copies_neither: bool,
+}
+
+/// Why a stack did not start.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StartError {
+    /// It has no drivers.
+    #[error("a stack has at least one driver: name one with StackBuilder::driver")]
+    NoDrivers,
+    /// The drivers don't go together.
+    #[error(transparent)]
+    IoType(#[from] IoTypeError),
+    /// A driver failed.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+}
+
+impl StackBuilder {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The USB device at the bottom.
+    pub fn usb_device(mut self, device: usbwright_target::Device) -> Self {
+        self.usb = Some(device);
+        self
+    }
+
+    /// Adds a driver above those that were added before.
+    #[doc(alias = "UmdfServiceOrder")]
+    pub fn driver(mut self, name: &str, driver: impl Driver) -> Self {
+        self.drivers.push((name.into(), Arc::new(driver)));
+        self
+    }
+
+    /// The time that requests' timeouts go by.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
+    /// Whether the stack has a thread of its own.
+    pub fn threads(mut self, threads: Threads) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// What a broken rule brings about.
+    pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
+        self.on_violation = on_violation;
+        self
+    }
+
+    /// Has the data of control codes of method "neither" copied, where they are refused otherwise.
+    #[doc(alias = "UmdfMethodNeitherAction")]
+    pub fn copy_neither(mut self) -> Self {
+        self.copies_neither = true;
+        self
+    }
+
+    /// Loads the drivers, has them make their devices, the lowest first, and starts these.
+    ///
+    /// # Errors
+    /// Where a driver fails, or they don't go together. What was begun is undone then.
+    pub fn start(self) -> Result<Stack, StartError> {
+        if self.drivers.is_empty() {
+            return Err(StartError::NoDrivers);
+        }
+        let stack = Stack(Arc::new(Owner(self.load())));
+        let shared = stack.shared();
+        let change = shared.try_change();
+        shared
+            .scheduler
+            .enter(|| shared.add_devices(self.usb.as_ref()))?;
+        let devices = shared.devices();
+        let wanted: Vec<(&str, IoType)> = devices
+            .iter()
+            .map(|device| (&**device.driver(), device.io_type))
+            .collect();
+        let agreed = Agreed::between(wanted.iter().copied())?;
+        let _ = shared.agreed.set(agreed);
+        shared.start()?;
+        drop(change);
+        Ok(stack)
+    }
+
+    /// A stack that has no devices yet.
+    fn load(&self) -> Arc<StackShared> {
+        let scheduler = Scheduler::new(self.clock.clone(), self.threads);
+        let idle = Idle::new(&scheduler);
+        let shared = Arc::new_cyclic(|this: &Weak<StackShared>| StackShared {
+            scheduler,
+            verifier: Verifier::new(self.on_violation),
+            drivers: self.drivers.clone(),
+            agreed: OnceLock::new(),
+            copies_neither: self.copies_neither,
+            state: Mutex::new(State {
+                loaded: 0,
+                devices: Vec::new(),
+                pnp: PnpState::Stopped,
+                failure: None,
+                is_changing: false,
+                is_to_be_removed: false,
+                ends: None,
+                files: Vec::new(),
+            }),
+            spare: Mutex::default(),
+            idle,
+            this: Weak::clone(this),
+        });
+        shared.idle.belongs_to(&shared);
+        let weak = Arc::downgrade(&shared);
+        shared.scheduler.on_panic(move |calls, message| {
+            if let Some(stack) = weak.upgrade() {
+                let (driver, callback) = calls.unwrap_or(("?".into(), "a callback"));
+                stack.fail(&driver, callback, message);
+            }
+        });
+        shared
+    }
+}
+
+impl StackShared {
+    /// Loads the drivers, and has them make their devices, the lowest first.
+    fn add_devices(&self, usb: Option<&usbwright_target::Device>) -> Called {
+        for (name, driver) in &self.drivers {
+            called(name, "initialize", || driver.initialize())
+                .inspect_err(|it| self.fail_if_panicked(it))?;
+            self.state().loaded += 1;
+            let init = self.init(name, usb);
+            let made = Arc::clone(&init.made);
+            let added = called(name, "device_add", || {
+                let device = driver.device_add(init)?;
+                let is_it = |made| Arc::ptr_eq(made, device.shared());
+                match made.get().is_some_and(is_it) {
+                    true => Ok(()),
+                    false => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
+                }
+            });
+            self.state().devices.extend(made.get().cloned());
+            added.inspect_err(|it| self.fail_if_panicked(it))?;
+        }
+        Ok(())
+    }
+
+    fn init(&self, driver: &Arc<str>, usb: Option<&usbwright_target::Device>) -> DeviceInit {
+        let lower: Option<Weak<DeviceShared>> = self.state().devices.last().map(Arc::downgrade);
+        DeviceInit {
+            driver: Arc::clone(driver),
+            scheduler: Arc::clone(&self.scheduler),
+            verifier: Arc::clone(&self.verifier),
+            usb: usb.cloned(),
+            lower,
+            is_filter: false,
+            locking: LockingConstraint::default(),
+            auto_forward: None,
+            io_type: IoType::default(),
+            owns_power_policy: None,
+            idle: Arc::clone(&self.idle),
+            made: Arc::default(),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The life of one device: its callbacks in the order that UMDF documents, as far as what they undo was done.
+
+use std::sync::Arc;
+
+use super::{
+    StackShared,
+    change::{Callback, CallbackError, Called, called},
+};
+use crate::{
+    callbacks::PowerState,
+    device::{Device, DeviceShared, SelfManaged},
+    queue::QueueShared,
+    status::{HResult, NtStatus},
+    verifier::Rule,
+};
+
+impl StackShared {
+    /// Calls a device's driver, unless the stack has failed. Its panic makes the stack fail.
+    pub(super) fn call(
+        &self,
+        device: &Arc<DeviceShared>,
+        name: &'static str,
+        callback: Callback<'_>,
+    ) -> Called {
+        if let Some(failure) = self.state().failure.clone() {
+            return Err(failure);
+        }
+        let callbacks = device.callbacks();
+        let ended = self.guard(device, name, || callback(&*callbacks, &Device::of(device)));
+        if let Err(CallbackError::Failed { status, .. }) = &ended
+            && *status == HResult::from_nt(NtStatus::NOT_SUPPORTED)
+        {
+            device.report(Rule::NotSupported, name);
+        }
+        ended
+    }
+
+    fn guard(
+        &self,
+        device: &Arc<DeviceShared>,
+        name: &'static str,
+        call: impl FnOnce() -> Result<(), HResult>,
+    ) -> Called {
+        self.scheduler.enter(|| {
+            called(device.driver(), name, call).inspect_err(|it| self.fail_if_panicked(it))
+        })
+    }
+
+    /// Calls a device's driver where a failure changes nothing.
+    pub(super) fn tell(
+        &self,
+        device: &Arc<DeviceShared>,
+        name: &'static str,
+        callback: Callback<'_>,
+    ) {
+        if let Err(error) = self.call(device, name, callback) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    /// Prepares a device's hardware, and brings it to D0.
+    pub(super) fn start_device(&self, device: &Arc<DeviceShared>) -> Called {
+        device.life().is_prepared = true;
+        self.call(device, "prepare_hardware", &|it, device| {
+            it.prepare_hardware(device)
+        })?;
+        self.power_up(device, false)
+    }
+
+    /// Brings a device to D0. It was woken by the device itself, or by what somebody wants of it.
+    pub(super) fn power_up(&self, device: &Arc<DeviceShared>, woken: bool) -> Called {
+        let from = device.life().power;
+        let entered = self.call(device, "d0_entry", &|it, device| it.d0_entry(device, from));
+        if let Err(error) = entered {
+            self.tell(device, "d0_entry_failed", &|it, device| {
+                it.d0_entry_failed(device);
+                Ok(())
+            });
+            return Err(error);
+        }
+        device.life().power = PowerState::D0;
+        self.disarm(device, woken);
+        device.set_in_d0(true);
+        managed(device).iter().for_each(|queue| queue.release());
+        self.scheduler.go_on();
+        self.begin_self_managed(device)
+    }
+
+    fn disarm(&self, device: &Arc<DeviceShared>, woken: bool) {
+        if !std::mem::take(&mut device.life().is_armed) {
+            return;
+        }
+        if woken {
+            self.tell(device, "wake_triggered", &|it, device| {
+                it.wake_triggered(device);
+                Ok(())
+            });
+        }
+        self.tell(device, "disarm_wake", &|it, device| {
+            it.disarm_wake(device);
+            Ok(())
+        });
+    }
+
+    fn begin_self_managed(&self, device: &Arc<DeviceShared>) -> Called {
+        let first = device.life().managed == SelfManaged::Created;
+        let begun = match first {
+            true => self.call(device, "self_managed_io_init", &|it, device| {
+                it.self_managed_io_init(device)
+            }),
+            false => self.call(device, "self_managed_io_restart", &|it, device| {
+                it.self_managed_io_restart(device)
+            }),
+        };
+        device.life().managed = match begun {
+            Ok(()) => SelfManaged::Started,
+            Err(_) => SelfManaged::Failed,
+        };
+        begun
+    }
+
+    /// Takes a device out of D0, if it is there. It goes there whatever fails on the way; the first failure is told.
+    pub(super) fn power_down(
+        &self,
+        device: &Arc<DeviceShared>,
+        to: PowerState,
+        arm: bool,
+    ) -> Called {
+        if device.life().power != PowerState::D0 {
+            return Ok(());
+        }
+        let suspended = self.suspend_self_managed(device);
+        managed(device).iter().for_each(|queue| queue.hold());
+        device.set_in_d0(false);
+        self.wait_until(|| managed(device).iter().all(|queue| queue.is_settled()));
+        if arm {
+            let armed = self.call(device, "arm_wake", &|it, device| it.arm_wake(device));
+            device.life().is_armed = armed.is_ok();
+        }
+        let exited = self.call(device, "d0_exit", &|it, device| it.d0_exit(device, to));
+        device.stop_readers();
+        device.life().power = to;
+        suspended.and(exited)
+    }
+
+    fn suspend_self_managed(&self, device: &Arc<DeviceShared>) -> Called {
+        if device.life().managed != SelfManaged::Started {
+            return Ok(());
+        }
+        let suspended = self.call(device, "self_managed_io_suspend", &|it, device| {
+            it.self_managed_io_suspend(device)
+        });
+        device.life().managed = match suspended {
+            Ok(()) => SelfManaged::Suspended,
+            Err(_) => SelfManaged::Failed,
+        };
+        suspended
+    }
+
+    /// Has a device's driver let go of the hardware, if it has any.
+    pub(super) fn release_hardware(&self, device: &Arc<DeviceShared>) {
+        if std::mem::take(&mut device.life().is_prepared) {
+            self.tell(device, "release_hardware", &|it, device| {
+                it.release_hardware(device)
+            });
+        }
+    }
+
+    /// Takes a device down from wherever it is, and deletes it.
+    pub(super) fn take_down(&self, device: &Arc<DeviceShared>) {
+        if !self.scheduler.has_ended() {
+            self.wind_up(device);
+        }
+        self.delete(device);
+    }
+
+    fn wind_up(&self, device: &Arc<DeviceShared>) {
+        if let Err(error) = self.power_down(device, PowerState::D3Final, false) {
+            tracing::warn!("{error}");
+        }
+        self.release_hardware(device);
+        self.purge(device, true);
+        let begun = device.life().managed != SelfManaged::Created;
+        if begun {
+            self.tell(device, "self_managed_io_flush", &|it, device| {
+                it.self_managed_io_flush(device);
+                Ok(())
+            });
+        }
+        self.purge(device, false);
+        if begun {
+            self.tell(device, "self_managed_io_cleanup", &|it, device| {
+                it.self_managed_io_cleanup(device);
+                Ok(())
+            });
+        }
+        device.close_targets();
+        self.scheduler.go_on();
+    }
+
+    /// Cancels all there is in a device's queues, and has the driver end what it has of them.
+    fn purge(&self, device: &Arc<DeviceShared>, power_managed: bool) {
+        let mut queues = device.all_queues();
+        queues.retain(|queue| queue.is_power_managed() == power_managed);
+        queues.iter().for_each(|queue| queue.purge_for_removal());
+        self.wait_until(|| queues.iter().all(|queue| queue.is_settled()));
+    }
+
+    /// Deletes a device: its queues, then itself.
+    fn delete(&self, device: &Arc<DeviceShared>) {
+        let Some(queues) = device.begin_delete() else {
+            return;
+        };
+        for queue in &queues {
+            self.tell(device, "a queue's cleanup", &|_, _| {
+                queue.tell_cleanup();
+                Ok(())
+            });
+            if !queue.is_empty_handed() && !self.scheduler.has_ended() {
+                device.report(Rule::LeakedRequest, "a request that is kept of a queue");
+            }
+            let _ = self.guard(device, "a queue's handlers were dropped", || {
+                queue.delete();
+                Ok(())
+            });
+        }
+        self.tell(device, "cleanup", &|it, device| {
+            it.cleanup(device);
+            Ok(())
+        });
+        let _ = self.guard(device, "its context was dropped", || {
+            device.end_delete();
+            Ok(())
+        });
+    }
+
+    /// Waits, as long as there is anybody to wait for.
+    fn wait_until(&self, ready: impl Fn() -> bool) {
+        self.scheduler
+            .wait_for(|| (ready() || self.scheduler.has_ended()).then_some(()));
+    }
+}
+
+fn managed(device: &DeviceShared) -> Vec<Arc<QueueShared>> {
+    let mut queues = device.all_queues();
+    queues.retain(|queue| queue.is_power_managed());
+    queues
+}

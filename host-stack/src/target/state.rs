@@ -1,0 +1,239 @@
+//! A target's state: what it has been sent, and what waits.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use super::TargetState;
+use crate::{
+    device::DeviceShared,
+    request::{
+        format::Format,
+        irp::{Asker, Irp, Location, SendId},
+    },
+    status::NtStatus,
+};
+
+/// What does a target's work.
+pub(crate) trait Backend: Send + Sync {
+    /// What is wrong with a request for it.
+    fn refuses(&self, format: &Format) -> Option<NtStatus>;
+    /// Begins with a request; [`Irp::ended`] is called when it has ended.
+    fn start(&self, irp: &Arc<Irp>);
+    /// Takes a request back, which ends soon.
+    fn cancel(&self, irp: &Arc<Irp>);
+    /// Whether a request can be sent to it and forgotten.
+    fn takes_forgotten(&self) -> bool;
+    /// The target begins to take requests.
+    fn started(&self) {}
+    /// The target stops to take them.
+    fn stopped(&self) {}
+    /// The target takes none any more.
+    fn closed(&self) {}
+    /// Whether it reads by itself while it is started.
+    fn reads_by_itself(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) struct TargetShared {
+    pub(super) backend: Box<dyn Backend>,
+    device: Weak<DeviceShared>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) state: TargetState,
+    /// Waits until it is started.
+    pended: VecDeque<Arc<Irp>>,
+    /// Is being done.
+    sent: Vec<Arc<Irp>>,
+    /// What waited is being sent, and what comes waits its turn.
+    starting: bool,
+}
+
+/// What becomes of a request that is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Start,
+    Wait,
+}
+
+impl TargetShared {
+    pub(crate) fn new(device: &Arc<DeviceShared>, backend: Box<dyn Backend>) -> Arc<Self> {
+        Arc::new(Self {
+            backend,
+            device: Arc::downgrade(device),
+            state: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn device(&self) -> Option<Arc<DeviceShared>> {
+        self.device.upgrade()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn refuses(&self, format: &Format) -> Option<NtStatus> {
+        self.backend.refuses(format)
+    }
+
+    /// Takes a request, if it takes any.
+    pub(crate) fn admit(&self, irp: &Arc<Irp>, whatever: bool) -> Option<Admission> {
+        let mut state = self.state();
+        let pends = state.state == TargetState::Stopped || state.starting;
+        match state.state {
+            TargetState::Closed => None,
+            _ if pends && !whatever => {
+                state.pended.push_back(Arc::clone(irp));
+                Some(Admission::Wait)
+            }
+            _ => {
+                state.sent.push(Arc::clone(irp));
+                Some(Admission::Start)
+            }
+        }
+    }
+
+    /// Begins with a request that was admitted.
+    pub(crate) fn start(&self, irp: &Arc<Irp>) {
+        if self.asked_back(irp).is_none() {
+            return self.forget(irp);
+        }
+        self.backend.start(irp);
+        if self.asked_back(irp) == Some(true) {
+            self.backend.cancel(irp);
+        }
+    }
+
+    /// Takes a request back that waits, if that was asked for before it was here.
+    pub(crate) fn take_back_if_asked(&self, irp: &Arc<Irp>) {
+        match self.asked_back(irp) {
+            None => self.forget(irp),
+            Some(true) => self.cancel(irp),
+            Some(false) => {}
+        }
+    }
+
+    /// Whether a request was asked back; `None` where this target does not have it.
+    fn asked_back(&self, irp: &Arc<Irp>) -> Option<bool> {
+        let body = irp.body();
+        let here =
+            matches!(&body.location, Location::Target(it) if std::ptr::eq(Arc::as_ptr(it), self));
+        here.then(|| body.is_canceled())
+    }
+
+    /// A request has ended.
+    pub(crate) fn forget(&self, irp: &Arc<Irp>) {
+        let mut state = self.state();
+        if let Some(place) = state.sent.iter().rposition(|it| Arc::ptr_eq(it, irp)) {
+            state.sent.swap_remove(place);
+        } else {
+            state.pended.retain(|it| !Arc::ptr_eq(it, irp));
+        }
+    }
+
+    pub(crate) fn cancel(&self, irp: &Arc<Irp>) {
+        let mut state = self.state();
+        let pended = state.pended.iter().position(|it| Arc::ptr_eq(it, irp));
+        let Some(place) = pended else {
+            drop(state);
+            return self.backend.cancel(irp);
+        };
+        state.pended.remove(place);
+        drop(state);
+        let body = irp.body();
+        let sent = body.levels.last().and_then(|it| it.sent.as_ref());
+        let status = match sent.is_some_and(|it| it.timed_out) {
+            true => NtStatus::WDF_IO_TIMEOUT_NOT_SENT,
+            false => NtStatus::CANCELLED,
+        };
+        drop(body);
+        irp.ended(status.into());
+    }
+
+    pub(super) fn cancel_all(&self) {
+        let sent = self.state().sent.clone();
+        for irp in sent {
+            let id = self.send_of(&irp);
+            if let Some(id) = id {
+                irp.cancel(Asker::Sender(id));
+            }
+        }
+    }
+
+    fn send_of(&self, irp: &Irp) -> Option<SendId> {
+        let body = irp.body();
+        let mut levels = body.levels.iter().enumerate();
+        levels.find_map(|(level, it)| {
+            let sent = it.sent.as_ref()?;
+            let here = std::ptr::eq(Arc::as_ptr(&sent.target), self);
+            here.then_some(SendId {
+                level,
+                serial: sent.serial,
+            })
+        })
+    }
+
+    /// Stops a target that reads by itself. Tells whether it did so.
+    pub(crate) fn stop_reading(&self) -> bool {
+        let mut state = self.state();
+        if state.state != TargetState::Started || !self.backend.reads_by_itself() {
+            return false;
+        }
+        state.state = TargetState::Stopped;
+        drop(state);
+        self.backend.stopped();
+        true
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.state().sent.is_empty()
+    }
+
+    /// Sends what waits, in its order.
+    pub(super) fn start_all(&self) {
+        if std::mem::replace(&mut self.state().starting, true) {
+            return;
+        }
+        loop {
+            let mut state = self.state();
+            let next = match state.state {
+                TargetState::Started => state.pended.pop_front(),
+                TargetState::Stopped | TargetState::Closed => None,
+            };
+            let Some(irp) = next else {
+                state.starting = false;
+                return;
+            };
+            state.sent.push(Arc::clone(&irp));
+            drop(state);
+            self.start(&irp);
+        }
+    }
+
+    /// It takes nothing any more. What was sent is taken back.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.state = TargetState::Closed;
+        let pended = std::mem::take(&mut state.pended);
+        drop(state);
+        self.backend.stopped();
+        for irp in pended {
+            irp.ended(NtStatus::WDF_DEVICE_REMOVED_NOT_SENT.into());
+        }
+        self.cancel_all();
+        self.backend.closed();
+    }
+
+    /// The stack has failed: nobody waits any more for what was sent.
+    pub(crate) fn abandon(&self, status: NtStatus) {
+        self.close();
+        let sent = std::mem::take(&mut self.state().sent);
+        sent.iter().for_each(|irp| irp.abandon(status));
+    }
+}

@@ -1,0 +1,117 @@
+//! A pipe's continuous reader, as a driver has it.
+
+use std::sync::{Arc, PoisonError, Weak};
+
+use usbwright_target::{
+    Message, ReaderConfig, ReaderError, ReaderFailure, ReaderHandle, TransferError, Wait,
+    protocol::{Direction, TransferType},
+};
+
+use super::{UsbTargetPipe, flight::status_of, pipe::Core};
+use crate::{
+    device::Ends,
+    status::{HResult, NtStatus},
+    target::SentIoAction,
+    task,
+};
+
+/// Is told what a continuous reader has read. It is not serialised with the device's other callbacks; the messages of one pipe come one at a time, in their order.
+#[doc(alias = "IUsbTargetPipeContinuousReaderCallbackReadComplete")]
+pub trait ReaderCompletion: Send + Sync + 'static {
+    /// A message has come; an empty one is a zero-length packet.
+    #[doc(alias = "OnReaderCompletion")]
+    fn completed(&self, pipe: &UsbTargetPipe, message: Message);
+}
+
+impl<F: Fn(&UsbTargetPipe, Message) + Send + Sync + 'static> ReaderCompletion for F {
+    fn completed(&self, pipe: &UsbTargetPipe, message: Message) {
+        self(pipe, message);
+    }
+}
+
+/// Is told that reading failed, when nothing is pending any more, and decides whether the reader resets the pipe and begins anew.
+#[doc(alias = "IUsbTargetPipeContinuousReaderCallbackReadersFailed")]
+pub type ReaderFailureCallback = dyn Fn(HResult, &ReaderFailure) -> bool + Send + Sync;
+
+/// A pipe's continuous reader.
+pub(super) struct Reader {
+    handle: ReaderHandle,
+    /// Hands on what it has read.
+    task: Weak<dyn Ends>,
+}
+
+impl Reader {
+    pub(super) fn configure(
+        pipe: &UsbTargetPipe,
+        core: &Arc<Core>,
+        config: ReaderConfig,
+        on_completion: Box<dyn ReaderCompletion>,
+        on_failure: Option<Box<ReaderFailureCallback>>,
+    ) -> Result<(), HResult> {
+        let raw = &core.pipe;
+        let reads = raw.direction() == Direction::In
+            && matches!(
+                raw.transfer_type(),
+                TransferType::Bulk | TransferType::Interrupt
+            );
+        if !reads {
+            return Err(NtStatus::INVALID_DEVICE_REQUEST.into());
+        }
+        let Some(device) = pipe.target().shared().device() else {
+            return Err(NtStatus::DEVICE_REMOVED.into());
+        };
+        let mut reader = raw.reader(config).map_err(|error| refusal(&error))?;
+        if let Some(on_failure) = on_failure {
+            reader = reader
+                .on_failure(move |failure| on_failure(status_of(&failure.error).into(), failure));
+        }
+        let handle = reader.handle();
+        let this = Arc::downgrade(core);
+        let target = Arc::downgrade(pipe.target().shared());
+        let task = task::spawn(&device, async move {
+            loop {
+                let read = reader.next().await;
+                let (Some(core), Some(target)) = (this.upgrade(), target.upgrade()) else {
+                    return;
+                };
+                let pipe = UsbTargetPipe::again(core, target);
+                match read {
+                    Ok(message) => on_completion.completed(&pipe, message),
+                    Err(failure) => tracing::debug!("{failure}"),
+                }
+            }
+        });
+        let configured = Arc::new(Self { handle, task });
+        *core.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(configured);
+        pipe.target().stop(SentIoAction::LeaveSentIoPending)
+    }
+
+    pub(super) fn start(&self) {
+        self.handle.start();
+    }
+
+    /// Takes back what is pending, and waits until that has ended.
+    pub(super) fn stop(&self) {
+        self.handle.stop().wait();
+    }
+
+    /// Ends it for good.
+    pub(super) fn end(&self) {
+        if let Some(task) = self.task.upgrade() {
+            task.end();
+        }
+    }
+}
+
+fn refusal(error: &ReaderError) -> HResult {
+    let status = match error {
+        ReaderError::Empty => NtStatus::INVALID_PARAMETER,
+        ReaderError::Configured(_) => NtStatus::INVALID_DEVICE_STATE,
+        ReaderError::Overflow => NtStatus::INTEGER_OVERFLOW,
+        ReaderError::Transfer(TransferError::NotWholePackets { .. }) => {
+            NtStatus::INVALID_BUFFER_SIZE
+        }
+        ReaderError::Transfer(error) => status_of(error),
+    };
+    status.into()
+}

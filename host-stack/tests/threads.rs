@@ -1,0 +1,208 @@
+//! Real threads: applications, a worker and a device's own thread at once.
+
+mod support;
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::Poll,
+    thread,
+    time::Duration,
+};
+
+use support::{broken, driver, filter};
+use usbwright_host_stack::{
+    Cancelable, Handle, Queue, Request, RequestCompletionParams, SendOptions, Stack, Threads,
+    Timeout, status::NtStatus,
+};
+
+/// Requests of each application's thread.
+const ROUNDS: usize = 3_000;
+/// So long the test may take; it fails then.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a test in a thread of its own, and fails where it does not end.
+fn bounded(test: impl FnOnce() + Send + 'static) {
+    let (ended, ends) = mpsc::channel();
+    let running = thread::spawn(move || {
+        test();
+        ended.send(()).unwrap();
+    });
+    match ends.recv_timeout(LIMIT) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("something waits for ever"),
+        _ => running.join().unwrap(),
+    }
+}
+
+/// A device whose requests a thread of its own ends, as long as the stack has it.
+fn device() -> (impl usbwright_host_stack::Driver, thread::JoinHandle<usize>) {
+    let (begin, begun) = mpsc::channel::<Cancelable>();
+    let work = move || {
+        let mut ended = 0;
+        for marked in begun {
+            if let Ok(request) = marked.unmark() {
+                let length = request.output(1).map_or(0, |it| it.len());
+                request.complete_with_information(NtStatus::SUCCESS, length);
+                ended += 1;
+            }
+        }
+        ended
+    };
+    let begin = Mutex::new(Some(begin));
+    let driver = driver(move |device| {
+        let begin = begin.lock().unwrap().take().unwrap();
+        let queue = device.sequential_queue().default_queue();
+        let handler = move |_: &Queue, request: Request| {
+            let give_up = |request: Request| request.complete(NtStatus::CANCELLED);
+            begin
+                .send(request.mark_cancelable(Arc::new(give_up)))
+                .unwrap();
+        };
+        queue.on_default(handler).create().map(drop)
+    });
+    (driver, thread::spawn(work))
+}
+
+/// What a filter does with the requests that it gets, each in its turn.
+fn pass(turn: usize, mut request: Request) {
+    let device = request.device();
+    let target = device.default_target().clone();
+    let long = SendOptions::new().timeout(Timeout::After(LIMIT));
+    request.format_using_current_type();
+    match turn % 4 {
+        0 => {
+            let (request, params) = request.send(&target, long).unwrap().wait();
+            request.complete_with_information(params.status(), params.information());
+        }
+        1 => {
+            let told = |request: Request, params: &RequestCompletionParams| {
+                request.complete_with_information(params.status(), params.information());
+            };
+            request.send_then(&target, long, Arc::new(told)).unwrap();
+        }
+        2 => request.send_and_forget(&target).unwrap(),
+        _ => device.spawn(async move {
+            let (request, params) = request.send(&target, long).unwrap().await;
+            request.complete_with_information(params.status(), params.information());
+        }),
+    }
+}
+
+/// Reads, waits for most, and takes some back.
+fn use_it(handle: &Handle) -> usize {
+    let mut well = 0;
+    for round in 0..ROUNDS {
+        let (read, other) = (handle.read(4), handle.read(8));
+        if round % 3 == 0 {
+            other.cancel();
+        }
+        let read = read.wait();
+        assert_eq!((read.status, read.information), (NtStatus::SUCCESS, 4));
+        if round % 5 == 0 {
+            drop(other);
+            continue;
+        }
+        let other = other.wait();
+        match other.status {
+            NtStatus::SUCCESS => well += 1,
+            status => assert_eq!((status, round % 3), (NtStatus::CANCELLED, 0)),
+        }
+    }
+    well
+}
+
+#[test]
+fn threads_that_use_one_stack_at_once_have_all_their_requests_end_once() {
+    bounded(|| {
+        let (lower, ends) = device();
+        let turns = Arc::new(AtomicUsize::new(0));
+        let upper = filter(move |device| {
+            let turns = Arc::clone(&turns);
+            let queue = device.parallel_queue().default_queue();
+            queue
+                .on_default(move |_, request| {
+                    pass(turns.fetch_add(1, Ordering::Relaxed), request);
+                })
+                .create()
+                .map(drop)
+        });
+        let stack = Stack::builder()
+            .driver("device", lower)
+            .driver("filter", upper)
+            .threads(Threads::Worker)
+            .start()
+            .unwrap();
+        let users: Vec<_> = (0..3)
+            .map(|_| {
+                let handle = stack.open_and_wait().unwrap();
+                thread::spawn(move || use_it(&handle))
+            })
+            .collect();
+        let well: usize = users.into_iter().map(|it| it.join().unwrap()).sum();
+        assert_eq!(broken(&stack), []);
+        stack.remove().unwrap();
+        drop(stack);
+        assert!(ends.join().unwrap() >= well + 3 * ROUNDS);
+    });
+}
+
+#[test]
+fn a_queue_that_is_stopped_and_started_under_load_loses_nothing() {
+    bounded(|| {
+        let (lower, ends) = device();
+        let stack = Stack::builder()
+            .driver("device", lower)
+            .threads(Threads::Worker)
+            .start()
+            .unwrap();
+        let user = {
+            let handle = stack.open_and_wait().unwrap();
+            thread::spawn(move || use_it(&handle))
+        };
+        let mut sleeps = 0;
+        while !user.is_finished() {
+            stack.suspend().unwrap();
+            stack.resume().unwrap();
+            sleeps += 1;
+            thread::yield_now();
+        }
+        user.join().unwrap();
+        assert!(sleeps > 0);
+        assert_eq!(broken(&stack), []);
+        drop(stack);
+        assert!(ends.join().unwrap() >= ROUNDS);
+    });
+}
+
+#[test]
+fn an_application_gets_its_answer_from_a_stack_that_always_has_something_to_do() {
+    bounded(|| {
+        let busy = Arc::new(AtomicBool::new(true));
+        let keeps = Arc::clone(&busy);
+        let alone = driver(move |device| {
+            let keeps = Arc::clone(&keeps);
+            device.spawn(poll_fn(move |cx| {
+                if !keeps.load(Ordering::Relaxed) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            let queue = device.parallel_queue().default_queue();
+            queue
+                .on_default(|_, request| request.complete(NtStatus::SUCCESS))
+                .create()
+                .map(drop)
+        });
+        let stack = Stack::builder().driver("busy", alone).start().unwrap();
+        let handle = stack.open_and_wait().unwrap();
+        for _ in 0..100 {
+            assert_eq!(handle.read(1).wait().status, NtStatus::SUCCESS);
+        }
+        busy.store(false, Ordering::Relaxed);
+    });
+}
