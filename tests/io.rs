@@ -215,7 +215,7 @@ fn short_packets_end_reads_or_are_passed_over() {
 fn what_is_wrong_is_told_with_what_would_do() {
     for (arguments, code, told) in [
         (
-            "io disk 0x81 read",
+            "io disc 0x81 read",
             2,
             "HOST[:PORT]/BUSID or unix:/PATH/BUSID",
         ),

@@ -23,6 +23,8 @@ use crate::{
 };
 
 /// A pipe of a USB interface. Clones are handles of the same pipe.
+///
+/// A read that is taken back, or whose time is up, tells of no bytes: what had come is the beginning of the pipe's next read.
 #[doc(alias = "IWDFUsbTargetPipe")]
 #[doc(alias = "IWDFUsbTargetPipe2")]
 #[derive(Clone)]
