@@ -11,6 +11,9 @@ pub(super) const LONGEST: Duration = Duration::from_micros(50);
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
+/// The processor's pauses between two looks at the most: what has not come soon is looked for less and less often, as each look is a system call.
+const MOST_PAUSES: u32 = 256;
+
 /// Links of this process that are not asleep.
 static AWAKE: AtomicUsize = AtomicUsize::new(0);
 
@@ -50,7 +53,7 @@ impl Linger {
     /// something was found.
     pub(super) fn look<E>(
         &mut self,
-        pauses: u32,
+        mut pauses: u32,
         mut look: impl FnMut() -> Result<bool, E>,
     ) -> Result<bool, E> {
         if self.left > 0 {
@@ -61,6 +64,7 @@ impl Linger {
             return Ok(false);
         }
         let until = Instant::now() + LONGEST;
+        let most = pauses.max(MOST_PAUSES);
         loop {
             let found = look()?;
             let late = Instant::now() >= until;
@@ -76,6 +80,7 @@ impl Linger {
                 return Ok(found);
             }
             (0..pauses).for_each(|_| std::hint::spin_loop());
+            pauses = (pauses * 2).min(most);
         }
     }
 }
