@@ -1,30 +1,22 @@
 //! A driver in this process: what a read and a write cost from the application to the firmware, beside the same through a pipe alone.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+#[path = "support/in_process.rs"]
+mod in_process;
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BenchmarkId, Throughput};
 use usbwright::{
     host_stack::{Handle, Io, Stack},
-    models::Spec,
-    target::{Bulk, Device, In, Out, Pipe, Wait},
+    target::Wait,
 };
 use usbwright_samples::bulk::BulkDriver;
 
-const LENGTHS: [usize; 3] = [512, 4 << 10, 64 << 10];
-/// Transfers in flight.
-const DEPTH: usize = 16;
+use in_process::{DEPTH, LENGTHS, criterion, device, pipes};
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .without_plots()
-        .sample_size(30)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    let mut criterion = criterion();
     let (source, sink) = pipes();
     let (_stack, handle) = stack();
     let mut group = criterion.benchmark_group("host-stack");
@@ -80,19 +72,6 @@ fn main() {
     }
     group.finish();
     criterion.final_summary();
-}
-
-fn device() -> Device {
-    let spec: Spec = "gadget-zero,pattern=2".parse().expect("the model is there");
-    let port = spec.build(Instant::now()).expect("the device can be made");
-    Device::open(port).wait().expect("the device can be opened")
-}
-
-/// The source and the sink of a Gadget Zero, which neither makes nor checks a pattern.
-fn pipes() -> (Pipe<Bulk, In>, Pipe<Bulk, Out>) {
-    let interface = device().interface(0).wait().expect("nobody has it");
-    let source = interface.first().expect("it has a source");
-    (source, interface.first().expect("it has a sink"))
 }
 
 /// A driver above another such device.

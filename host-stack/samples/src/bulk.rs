@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use usbwright_host_stack::{
     Access, CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, IoType,
-    LockingConstraint, Request, RequestCompletionParams, Retrieval, SendError, SendOptions,
+    LockingConstraint, Retrieval,
     status::{HResult, NtStatus},
     usb::{UsbTargetDevice, UsbTargetPipe},
     usb_target::protocol::TransferType,
 };
+
+use crate::passing::{complete, send};
 
 /// The driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,24 +73,6 @@ impl Driver for BulkDriver {
         queue.create()?;
         Ok(device)
     }
-}
-
-fn send(
-    request: Request,
-    formatted: Result<UsbTargetPipe, HResult>,
-    ended: &Arc<dyn CompletionCallback>,
-) {
-    match formatted {
-        Err(status) => request.complete_with_information(status, 0),
-        Ok(pipe) => {
-            let sent = request.send_then(pipe.target(), SendOptions::new(), Arc::clone(ended));
-            sent.unwrap_or_else(SendError::complete);
-        }
-    }
-}
-
-fn complete(request: Request, params: &RequestCompletionParams) {
-    request.complete_with_information(params.status(), params.information());
 }
 
 struct Hardware(Arc<Pipes>);

@@ -4,5 +4,6 @@ pub mod bulk;
 pub mod echo;
 pub mod filter;
 pub mod fx2;
+mod passing;
 
 pub use usbwright_host_stack as host_stack;

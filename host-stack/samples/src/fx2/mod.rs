@@ -4,7 +4,7 @@
 //! board's displays ([`public`]).
 //!
 //! Two things differ from the UMDF 1 sample. [`RESET_DEVICE`](public::RESET_DEVICE) and [`REENUMERATE_DEVICE`](public::REENUMERATE_DEVICE) work, where WinUSB could not do
-//! them. And a file to be played is opened with the rights of the driver's process, as there is no client to impersonate in one process.
+//! them. And no file is played (`PLAY_FILE`): that code is unknown here yet.
 
 mod control;
 mod hardware;
@@ -14,14 +14,14 @@ use std::sync::Arc;
 
 use usbwright_host_stack::{
     CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, LockingConstraint, PowerState,
-    Queue, Request, RequestCompletionParams, SendError, SendOptions, SentIoAction, StopAction,
-    StopNotice,
+    Queue, SentIoAction, StopAction, StopNotice,
     status::{HResult, NtStatus},
     usb::UsbTargetPipe,
     usb_target::{Message, ReaderConfig},
 };
 
 use self::hardware::{Board, Hardware};
+use crate::passing::{complete, send};
 
 /// The driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,18 +40,9 @@ impl Driver for Fx2Driver {
     }
 }
 
-/// Completes a request as what was sent for it has ended.
-struct Ended;
-
-impl CompletionCallback for Ended {
-    fn completed(&self, request: Request, params: &RequestCompletionParams) {
-        request.complete_with_information(params.status(), params.information());
-    }
-}
-
 fn read_write_queue(device: &Device, board: &Arc<Board>) -> Result<Queue, HResult> {
     let (reads, writes) = (Arc::clone(board), Arc::clone(board));
-    let ended: Arc<dyn CompletionCallback> = Arc::new(Ended);
+    let ended: Arc<dyn CompletionCallback> = Arc::new(complete);
     let written = Arc::clone(&ended);
     let queue = device.parallel_queue().default_queue();
     let queue = queue.on_read(move |_, mut request, length| {
@@ -61,7 +52,7 @@ fn read_write_queue(device: &Device, board: &Arc<Board>) -> Result<Queue, HResul
             pipe.format_for_read_into(&mut request, output)?;
             Ok(pipe)
         });
-        go(request, formatted, &ended);
+        send(request, formatted, &ended);
     });
     let queue = queue.on_write(move |_, mut request, length| {
         let pipe = writes.output();
@@ -70,24 +61,9 @@ fn read_write_queue(device: &Device, board: &Arc<Board>) -> Result<Queue, HResul
             pipe.format_for_write_of(&mut request, input)?;
             Ok(pipe)
         });
-        go(request, formatted, &written);
+        send(request, formatted, &written);
     });
     queue.on_stop(stop).create()
-}
-
-/// Sends a request that was formatted for a pipe, or completes it where it could not be.
-fn go(
-    request: Request,
-    formatted: Result<UsbTargetPipe, HResult>,
-    ended: &Arc<dyn CompletionCallback>,
-) {
-    match formatted {
-        Err(status) => request.complete_with_information(status, 0),
-        Ok(pipe) => {
-            let sent = request.send_then(pipe.target(), SendOptions::new(), Arc::clone(ended));
-            sent.unwrap_or_else(SendError::complete);
-        }
-    }
 }
 
 /// What is on its way goes on while the device sleeps; when the device goes, it is taken back.

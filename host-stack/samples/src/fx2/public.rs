@@ -45,17 +45,6 @@ pub const SET_7_SEGMENT_DISPLAY: ControlCode = writes(0x808);
 /// Output: one byte, the switches, when the board tells of them next.
 #[doc(alias = "IOCTL_OSRUSBFX2_GET_INTERRUPT_MESSAGE")]
 pub const GET_INTERRUPT_MESSAGE: ControlCode = reads(0x809, Method::OutDirect);
-/// Input: a file to be shown, character by character ([`playback`]).
-#[doc(alias = "IOCTL_OSRUSBFX2_PLAY_FILE")]
-pub const PLAY_FILE: ControlCode = writes(0x80A);
-
-/// The input of [`PLAY_FILE`]: the pause after each character, in milliseconds, and the file's path.
-#[doc(alias = "FILE_PLAYBACK")]
-pub fn playback(delay: u16, path: &str) -> Vec<u8> {
-    let words = std::iter::once(delay).chain(path.encode_utf16()).chain([0]);
-    words.flat_map(u16::to_le_bytes).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +61,6 @@ mod tests {
             (GET_7_SEGMENT_DISPLAY, 0xFFDC_601C),
             (SET_7_SEGMENT_DISPLAY, 0xFFDC_A020),
             (GET_INTERRUPT_MESSAGE, 0xFFDC_6026),
-            (PLAY_FILE, 0xFFDC_A028),
         ];
         for (code, value) in codes {
             assert_eq!(code.0, value, "{code:?}");
