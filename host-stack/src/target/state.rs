@@ -191,7 +191,8 @@ impl TargetShared {
         true
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether nothing that was sent is being done.
+    pub(crate) fn is_idle(&self) -> bool {
         self.state().sent.is_empty()
     }
 

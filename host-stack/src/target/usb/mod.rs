@@ -212,8 +212,9 @@ impl Backend for DefaultPipe {
             _ => Bytes::new(),
         };
         let usb = self.usb.clone();
-        self.flights
-            .start(irp, window, async move { usb.control(setup, data).await });
+        self.flights.start(irp, window, |cancelled| async move {
+            usb.control_cancelable(setup, data, cancelled).await
+        });
     }
 
     fn cancel(&self, irp: &Arc<Irp>) {

@@ -24,7 +24,8 @@ use crate::{
 
 /// A pipe of a USB interface. Clones are handles of the same pipe.
 ///
-/// A read that is taken back, or whose time is up, tells of no bytes: what had come is the beginning of the pipe's next read.
+/// A read that is taken back, or whose time is up, tells what had come by then, and has it in its memory; what comes later is for the pipe's next read. So do a
+/// write and a control transfer tell what the device had taken, or sent.
 #[doc(alias = "IWDFUsbTargetPipe")]
 #[doc(alias = "IWDFUsbTargetPipe2")]
 #[derive(Clone)]
@@ -326,13 +327,15 @@ impl Backend for PipeBackend {
         match format {
             Format::PipeRead(window) => {
                 let length = window.as_ref().map_or(0, Window::len);
-                self.flights
-                    .start(irp, window, async move { pipe.read(length).await });
+                self.flights.start(irp, window, |cancelled| async move {
+                    pipe.read_cancelable(length, cancelled).await
+                });
             }
             Format::PipeWrite(window) => {
                 let data = window.as_ref().map(Window::payload).unwrap_or_default();
-                self.flights
-                    .start(irp, None, async move { pipe.write(data).await });
+                self.flights.start(irp, None, |cancelled| async move {
+                    pipe.write_cancelable(data, cancelled).await
+                });
             }
             _ => irp.ended(NtStatus::INVALID_DEVICE_REQUEST.into()),
         }
