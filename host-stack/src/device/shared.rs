@@ -238,10 +238,9 @@ impl DeviceShared {
     }
 
     pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
-        let targets = self.targets.lock();
-        targets
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(target));
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.retain(|it| !it.is_closed());
+        targets.push(Arc::clone(target));
     }
 
     /// The stack has failed: nobody waits for the driver any more.
