@@ -10,7 +10,7 @@ use usbwright_host_stack::{
     status::{NtStatus, Win32Error},
     usb_target::{
         PipePolicy,
-        protocol::{Setup, Status},
+        protocol::{RequestKind, Setup, Status},
     },
 };
 
@@ -122,7 +122,7 @@ fn a_cancelled_control_transfer_ends() {
         (within(50), NtStatus::IO_TIMEOUT),
     ] {
         let rig = Rig::new(0);
-        rig.wire.hold_control();
+        rig.wire.hold_control(RequestKind::Vendor);
         let memory = room(64);
         let sent = ask(&rig, &memory, options);
         match status {

@@ -108,6 +108,16 @@ impl Rig {
         prepare: impl Fn(&UsbTargetDevice) -> Result<(), HResult> + Send + Sync + 'static,
         reads: Option<EndpointAddress>,
     ) -> Self {
+        Self::built(setting, prepare, reads, OnViolation::Panic)
+    }
+
+    /// The same, where rules may be broken.
+    pub(crate) fn built(
+        setting: u8,
+        prepare: impl Fn(&UsbTargetDevice) -> Result<(), HResult> + Send + Sync + 'static,
+        reads: Option<EndpointAddress>,
+        on_violation: OnViolation,
+    ) -> Self {
         let (clock, wire) = (ManualClock::new(), Wire::default());
         let spec = "gadget-zero".parse::<Spec>().unwrap();
         let port = Behind {
@@ -129,7 +139,7 @@ impl Rig {
             .driver("holder", driver)
             .clock(clock.clone())
             .threads(Threads::None)
-            .on_violation(OnViolation::Panic)
+            .on_violation(on_violation)
             .start()
             .unwrap();
         wire.asked();
@@ -194,8 +204,9 @@ impl Rig {
         request.send(pipe.target(), SendOptions::new()).unwrap()
     }
 
-    /// Ends the oldest transfer of an endpoint, and has the stack do what follows.
+    /// Ends the oldest transfer of an endpoint, and has the stack do what comes before and what follows.
     pub(crate) fn end(&self, endpoint: EndpointAddress, status: Status, data: &[u8]) {
+        self.stack.run();
         self.wire.end(endpoint, status, data);
         self.look();
     }

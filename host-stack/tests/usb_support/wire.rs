@@ -25,8 +25,8 @@ struct State {
     moved: BTreeMap<EndpointAddress, Bytes>,
     /// Whether what is taken back does not come back before a test says so.
     holds: bool,
-    /// Whether vendor requests on endpoint zero are never answered.
-    holds_control: bool,
+    /// Requests on endpoint zero that are never answered.
+    holds_control: Option<RequestKind>,
     /// How requests on endpoint zero end, by type of request and request.
     answers: BTreeMap<(u8, u8), VecDeque<(Status, Bytes)>>,
     /// What was asked on endpoint zero.
@@ -78,9 +78,9 @@ impl Wire {
         self.state().holds = true;
     }
 
-    /// Has the device never answer a vendor request.
-    pub(crate) fn hold_control(&self) {
-        self.state().holds_control = true;
+    /// Has the device never answer such a request on endpoint zero.
+    pub(crate) fn hold_control(&self, kind: RequestKind) {
+        self.state().holds_control = Some(kind);
     }
 
     /// Has the device end the next such request on endpoint zero so.
@@ -158,7 +158,7 @@ impl<P: Port> Port for Behind<P> {
             return state.outstanding.push(transfer);
         };
         state.asked.push(setup);
-        if state.holds_control && setup.kind() == RequestKind::Vendor {
+        if state.holds_control == Some(setup.kind()) {
             return state.outstanding.push(transfer);
         }
         let answers = state.answers.get_mut(&(setup.request_type, setup.request));
