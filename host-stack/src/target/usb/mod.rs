@@ -4,13 +4,14 @@ mod descriptors;
 mod flight;
 mod interface;
 mod pipe;
+mod policy;
 mod reader;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use usbwright_target::{
-    Completion, PolicyError, PowerPolicy, PowerUnsupported, ResetOutcome, Wait,
+    Completion, ResetOutcome, Wait,
     protocol::{
         Direction, Setup, Speed, Status,
         descriptor::{ConfigurationDescriptor, DeviceDescriptor},
@@ -107,24 +108,6 @@ impl UsbTargetDevice {
         let mut interfaces = self.interfaces.iter();
         let found = interfaces.find(|it| it.number() == number);
         found.ok_or(NtStatus::INVALID_DEVICE_REQUEST.into())
-    }
-
-    /// When the device is suspended by itself.
-    ///
-    /// # Errors
-    /// [`NtStatus::NOT_SUPPORTED`] where it can't be, as with every backend here. A stack's own way is [`assign_idle`](Device::assign_idle).
-    #[doc(alias = "RetrievePowerPolicy")]
-    pub fn power_policy(&self) -> Result<PowerPolicy, HResult> {
-        self.usb.power_policy().ok_or(PowerUnsupported.into())
-    }
-
-    /// Says when the device is to be suspended by itself.
-    ///
-    /// # Errors
-    /// As those of [`power_policy`](Self::power_policy), unless the policy is not to suspend it.
-    #[doc(alias = "SetPowerPolicy")]
-    pub fn set_power_policy(&self, policy: PowerPolicy) -> Result<(), HResult> {
-        self.usb.set_power_policy(policy).map_err(HResult::from)
     }
 
     /// The speed it runs at.
@@ -253,18 +236,6 @@ impl Backend for DefaultPipe {
 
     fn takes_forgotten(&self) -> bool {
         false
-    }
-}
-
-impl From<PolicyError> for HResult {
-    fn from(_: PolicyError) -> Self {
-        Self::INVALIDARG
-    }
-}
-
-impl From<PowerUnsupported> for HResult {
-    fn from(_: PowerUnsupported) -> Self {
-        NtStatus::NOT_SUPPORTED.into()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use usbwright_target::{
-    Pipe, PipePolicy, PolicyError, PolicyId, ReaderConfig, Wait,
+    Pipe, ReaderConfig, Wait,
     protocol::{Direction, EndpointAddress, TransferType},
 };
 
@@ -30,7 +30,7 @@ use crate::{
 #[doc(alias = "IWDFUsbTargetPipe2")]
 #[derive(Clone)]
 pub struct UsbTargetPipe {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     target: IoTarget,
 }
 
@@ -221,40 +221,6 @@ impl UsbTargetPipe {
                 Ok(())
             }
         }
-    }
-
-    /// Its policies. Each pipe of each setting has its own.
-    #[doc(alias = "RetrievePipePolicy")]
-    pub fn policy(&self) -> PipePolicy {
-        self.core.pipe.policy()
-    }
-
-    /// Sets its policies. They hold for requests that are sent afterwards, and are at their defaults after a change of setting.
-    ///
-    /// # Errors
-    /// Where a pipe of this type and direction does not have one of those that differ from their defaults.
-    #[doc(alias = "SetPipePolicy")]
-    pub fn set_policy(&self, policy: PipePolicy) -> Result<(), PolicyError> {
-        self.core.pipe.set_policy(policy)
-    }
-
-    /// A policy's value as WinUSB has it.
-    ///
-    /// # Errors
-    /// Where a pipe of this type and direction does not have it. For a driver's callback, `?` makes `E_INVALIDARG` of any [`PolicyError`].
-    #[doc(alias = "RetrievePipePolicy")]
-    pub fn policy_value(&self, id: PolicyId) -> Result<Vec<u8>, PolicyError> {
-        self.core.pipe.policy_value(id)
-    }
-
-    /// Sets a policy by its value as WinUSB has it.
-    ///
-    /// # Errors
-    /// Where a pipe of this type and direction does not have it, it can only be read, or the value is of another size. For a driver's callback, `?` makes
-    /// `E_INVALIDARG` of any [`PolicyError`].
-    #[doc(alias = "SetPipePolicy")]
-    pub fn set_policy_value(&self, id: PolicyId, value: &[u8]) -> Result<(), PolicyError> {
-        self.core.pipe.set_policy_value(id, value)
     }
 
     /// Takes back what is outstanding on the pipe, and waits until it has ended on the bus; whoever has sent it is told as ever.
