@@ -26,7 +26,7 @@ pub use self::{
 };
 use super::{Backend, IoTarget, TargetShared, window};
 use crate::{
-    Memory, MemoryOffset,
+    Memory, MemoryOffset, Window,
     device::{Device, DeviceShared},
     request::{Request, SendOptions, format::Format, irp::Irp},
     status::{HResult, NtStatus},
@@ -110,7 +110,7 @@ impl UsbTargetDevice {
         found.ok_or(NtStatus::INVALID_DEVICE_REQUEST.into())
     }
 
-    /// The speed it runs at.
+    /// The speed it runs at. UMDF tells 1 for low and full speed, and 3 for any other.
     #[doc(alias = "RetrieveDeviceInformation")]
     #[doc(alias = "DEVICE_SPEED")]
     pub fn speed(&self) -> Speed {
@@ -134,7 +134,8 @@ impl UsbTargetDevice {
     /// whatever `setup` tells. Without memory there is no data stage.
     ///
     /// # Errors
-    /// [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory, or is longer than 65,535 bytes.
+    /// [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory, or is longer than 65,535 bytes; [`NtStatus::ACCESS_VIOLATION`] where data is to come into memory that is
+    /// read-only.
     #[doc(alias = "FormatRequestForControlTransfer")]
     pub fn format_for_control_transfer(
         &self,
@@ -144,9 +145,12 @@ impl UsbTargetDevice {
         offset: Option<MemoryOffset>,
     ) -> Result<(), HResult> {
         let window = window(memory, offset)?;
-        let length = window.as_ref().map_or(0, crate::Window::len);
+        let length = window.as_ref().map_or(0, Window::len);
         if length > CONTROL_MOST {
             return Err(NtStatus::INVALID_PARAMETER.into());
+        }
+        if setup.direction() == Direction::In && window.as_ref().is_some_and(is_read_only) {
+            return Err(NtStatus::ACCESS_VIOLATION.into());
         }
         let setup = Setup {
             length: length as u16,
@@ -237,6 +241,11 @@ impl Backend for DefaultPipe {
     fn takes_forgotten(&self) -> bool {
         false
     }
+}
+
+/// Whether nothing can be put into a window.
+fn is_read_only(window: &Window) -> bool {
+    window.memory().is_read_only()
 }
 
 /// How a synchronous call of a pipe has ended.

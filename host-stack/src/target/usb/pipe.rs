@@ -13,7 +13,9 @@ use usbwright_target::{
     protocol::{Direction, EndpointAddress, TransferType},
 };
 
-use super::{ReaderCompletion, ReaderFailureCallback, ended, flight::Flights, reader::Reader};
+use super::{
+    ReaderCompletion, ReaderFailureCallback, ended, flight::Flights, is_read_only, reader::Reader,
+};
 use crate::{
     Memory, MemoryOffset, Window,
     device::DeviceShared,
@@ -164,7 +166,8 @@ impl UsbTargetPipe {
     ///
     /// # Errors
     /// [`NtStatus::INVALID_DEVICE_REQUEST`] for a pipe that does not read, or is neither bulk nor interrupt; [`NtStatus::INVALID_BUFFER_SIZE`] where the length is no
-    /// multiple of a packet's.
+    /// multiple of a packet's; [`NtStatus::INTEGER_OVERFLOW`] where it is beyond 32 bits; [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory;
+    /// [`NtStatus::ACCESS_VIOLATION`] where that is read-only; [`NtStatus::INVALID_DEVICE_STATE`] where a continuous reader has the pipe.
     #[doc(alias = "FormatRequestForRead")]
     pub fn format_for_read(
         &self,
@@ -178,7 +181,8 @@ impl UsbTargetPipe {
     /// Formats a request as a write of `memory`, or the part of it that `offset` names. No memory is a zero-length packet.
     ///
     /// # Errors
-    /// [`NtStatus::INVALID_DEVICE_REQUEST`] for a pipe that does not write, or is neither bulk nor interrupt.
+    /// [`NtStatus::INVALID_DEVICE_REQUEST`] for a pipe that does not write, or is neither bulk nor interrupt; [`NtStatus::INTEGER_OVERFLOW`] where the length is beyond 32 bits;
+    /// [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory.
     #[doc(alias = "FormatRequestForWrite")]
     pub fn format_for_write(
         &self,
@@ -299,6 +303,11 @@ impl Backend for PipeBackend {
             Format::PipeWrite(window) => (Direction::Out, length(window)),
             _ => return Some(NtStatus::INVALID_DEVICE_REQUEST),
         };
+        if let Format::PipeRead(Some(window)) = format
+            && is_read_only(window)
+        {
+            return Some(NtStatus::ACCESS_VIOLATION);
+        }
         let refused = self.core.refuses_transfer(direction, length);
         refused.or_else(|| {
             self.core
