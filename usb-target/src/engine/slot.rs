@@ -13,8 +13,8 @@ pub(super) enum Phase {
     Free,
     /// The port has it.
     Flying,
-    /// Its future has not taken this yet.
-    Ended(Completion),
+    /// Its future has not taken its end yet.
+    Ended,
     /// Nobody waits for it any more: what it brings goes to the pipe, for the next read.
     Abandoned(Option<Arc<Kept>>),
     /// No transfer, but a time that is awaited.
@@ -72,6 +72,8 @@ pub(super) struct Slot {
     /// When it was taken, counted in slots taken.
     pub(super) order: u64,
     pub(super) phase: Phase,
+    /// How it ended, until that is taken.
+    ended: Option<Completion>,
     pub(super) endpoint: EndpointAddress,
     /// Bytes that an IN transfer has room for.
     pub(super) room: usize,
@@ -92,6 +94,13 @@ pub(crate) struct SlotId {
 }
 
 impl Slot {
+    /// It has ended, and its future has not taken that yet.
+    #[inline]
+    pub(super) fn end(&mut self, ended: Completion) {
+        self.phase = Phase::Ended;
+        self.ended = Some(ended);
+    }
+
     /// Whether anybody is to be woken when it has ended.
     #[inline]
     pub(super) fn is_awaited(&self) -> bool {
@@ -133,6 +142,7 @@ impl Slots {
                 generation: 0,
                 order: 0,
                 phase: Phase::Free,
+                ended: None,
                 endpoint,
                 room: 0,
                 waiting: Waiting::Nobody,
@@ -160,7 +170,7 @@ impl Slots {
     #[inline]
     pub(super) fn find(&mut self, id: SlotId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        (slot.generation == id.generation && !matches!(slot.phase, Phase::Free)).then_some(slot)
+        (slot.generation == id.generation).then_some(slot)
     }
 
     /// Says who waits for a slot, and takes the one before out.
@@ -275,33 +285,29 @@ impl Slots {
     #[inline]
     pub(super) fn take_ended(&mut self, id: SlotId) -> Option<(usize, Completion)> {
         let slot = self.find(id)?;
-        if !matches!(slot.phase, Phase::Ended(_)) {
-            return None;
-        }
+        let ended = slot.ended.take()?;
         let room = slot.room;
-        let phase = std::mem::take(&mut slot.phase);
         self.vacate(id);
-        match phase {
-            Phase::Ended(completion) => Some((room, completion)),
-            _ => None,
-        }
+        Some((room, ended))
     }
 
     /// Frees a slot.
     pub(super) fn release(&mut self, id: SlotId) {
-        if let Some(slot) = self.find(id) {
-            slot.phase = Phase::Free;
+        if self.find(id).is_some() {
             self.vacate(id);
         }
     }
 
-    /// A slot has nothing in it any more.
+    /// A slot has nothing in it any more, and its name means nothing.
     #[inline]
     fn vacate(&mut self, id: SlotId) {
         let slot = &mut self.slots[id.index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        let waiting = std::mem::take(&mut slot.waiting);
-        self.leave(&waiting);
+        slot.phase = Phase::Free;
+        if !matches!(slot.waiting, Waiting::Nobody) {
+            let waiting = std::mem::take(&mut slot.waiting);
+            self.leave(&waiting);
+        }
         self.free.push(id.index);
     }
 

@@ -165,7 +165,7 @@ impl State {
                 completion.status = Status::TimedOut;
             }
             if matches!(slot.phase, Phase::Flying) && !slot.is_awaited() {
-                slot.phase = Phase::Ended(completion);
+                slot.end(completion);
             } else {
                 self.end(id, completion);
             }
@@ -186,7 +186,7 @@ impl State {
             }
             return;
         }
-        slot.phase = Phase::Ended(completion);
+        slot.end(completion);
         if slot.is_awaited() {
             self.slots.waiters(id, &mut self.woken);
         }
