@@ -4,6 +4,7 @@ use std::{sync::Arc, task::Waker, time::Instant};
 
 use usbwright_protocol::{Completion, EndpointAddress, TransferId};
 
+use super::rows::RowId;
 use crate::pipe::Kept;
 
 /// What is in a slot.
@@ -74,6 +75,8 @@ pub(super) struct Slot {
     pub(super) phase: Phase,
     /// How it ended, until that is taken.
     ended: Option<Completion>,
+    /// The line that it is in.
+    pub(super) row: Option<RowId>,
     pub(super) endpoint: EndpointAddress,
     /// Bytes that an IN transfer has room for.
     pub(super) room: usize,
@@ -94,13 +97,6 @@ pub(crate) struct SlotId {
 }
 
 impl Slot {
-    /// It has ended, and its future has not taken that yet.
-    #[inline]
-    pub(super) fn end(&mut self, ended: Completion) {
-        self.phase = Phase::Ended;
-        self.ended = Some(ended);
-    }
-
     /// Whether anybody is to be woken when it has ended.
     #[inline]
     pub(super) fn is_awaited(&self) -> bool {
@@ -136,13 +132,20 @@ pub(super) struct Slots {
 impl Slots {
     /// Takes a slot.
     #[inline]
-    pub(super) fn take(&mut self, endpoint: EndpointAddress, room: usize, phase: Phase) -> SlotId {
+    pub(super) fn take(
+        &mut self,
+        endpoint: EndpointAddress,
+        room: usize,
+        phase: Phase,
+        row: Option<RowId>,
+    ) -> SlotId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,
                 order: 0,
                 phase: Phase::Free,
                 ended: None,
+                row: None,
                 endpoint,
                 room: 0,
                 waiting: Waiting::Nobody,
@@ -155,6 +158,7 @@ impl Slots {
         self.taken += 1;
         let slot = &mut self.slots[index as usize];
         slot.order = self.taken;
+        slot.row = row;
         slot.phase = phase;
         slot.endpoint = endpoint;
         slot.room = room;
@@ -286,29 +290,31 @@ impl Slots {
     pub(super) fn take_ended(&mut self, id: SlotId) -> Option<(usize, Completion)> {
         let slot = self.find(id)?;
         let ended = slot.ended.take()?;
-        let room = slot.room;
-        self.vacate(id);
-        Some((room, ended))
+        Some((self.release(id), ended))
     }
 
-    /// Frees a slot.
-    pub(super) fn release(&mut self, id: SlotId) {
-        if self.find(id).is_some() {
-            self.vacate(id);
+    /// A slot's transfer has ended, and its future has not taken that yet.
+    #[inline]
+    pub(super) fn end(&mut self, id: SlotId, ended: Completion) {
+        if let Some(slot) = self.find(id) {
+            slot.phase = Phase::Ended;
+            slot.ended = Some(ended);
         }
     }
 
-    /// A slot has nothing in it any more, and its name means nothing.
+    /// Frees a slot that is in use, and tells what room its transfer had: its name means nothing any more.
     #[inline]
-    fn vacate(&mut self, id: SlotId) {
+    pub(super) fn release(&mut self, id: SlotId) -> usize {
         let slot = &mut self.slots[id.index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         slot.phase = Phase::Free;
+        let room = slot.room;
         if !matches!(slot.waiting, Waiting::Nobody) {
             let waiting = std::mem::take(&mut slot.waiting);
             self.leave(&waiting);
         }
         self.free.push(id.index);
+        room
     }
 
     /// The transfers that the port has on an endpoint, the latest first: to take back one lets those behind it go on.
