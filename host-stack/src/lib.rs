@@ -126,6 +126,7 @@ mod device;
 mod file;
 mod ioctl;
 mod memory;
+mod names;
 mod queue;
 mod request;
 mod scheduler;
@@ -144,6 +145,7 @@ pub use device::{Device, DeviceInit, LockingConstraint};
 pub use file::File;
 pub use ioctl::{Access as AccessRights, ControlCode, Method};
 pub use memory::{Memory, MemoryError, MemoryOffset};
+pub use names::{DeviceNames, Guid, NoGuid, OpenError};
 pub use queue::{
     Dispatch, ManualQueueBuilder, Queue, QueueBuilder, QueueState, StopAction, StopNotice,
 };
@@ -157,7 +159,10 @@ pub use scheduler::Threads;
 pub use stack::{
     CallbackError, ChangeError, IdleSettings, PnpState, Stack, StackBuilder, StartError, StayAwake,
 };
-pub use target::{IoTarget, SentIoAction, TargetState, usb};
+pub use target::{
+    FileKind, FileTarget, FileTargetError, IoTarget, RemoteTarget, RemoteTargetCallbacks,
+    SentIoAction, TargetState, usb,
+};
 pub use timer::Timer;
 pub use usbwright_target as usb_target;
 pub use verifier::{OnViolation, Rule, Violation};

@@ -290,7 +290,7 @@ fn a_flush_goes_to_the_next_driver_and_has_no_buffers() {
     let pair = Pair::keeping(&Kept::default());
     let target = pair.target();
     let mut request = pair.filter().create_request();
-    target.format_for_flush(&mut request);
+    target.format_for_flush(&mut request).unwrap();
     let sent = request.send(&target, SendOptions::new()).unwrap();
     pair.stack.run();
     let lower = pair.slow.next().unwrap();
@@ -404,7 +404,7 @@ fn a_send_of_a_drivers_own_request_that_is_dropped_is_taken_back() {
     let pair = Pair::keeping(&Kept::default());
     let target = pair.target();
     let mut request = pair.filter().create_request();
-    target.format_for_flush(&mut request);
+    target.format_for_flush(&mut request).unwrap();
     let sent = request.send(&target, SendOptions::new()).unwrap();
     pair.stack.run();
     drop(sent);

@@ -16,13 +16,16 @@ use crate::{
         irp::{Irp, Location},
     },
     scheduler::{DeviceLock, Job, Scheduler},
-    stack::Idle,
+    stack::{Idle, StackShared},
     status::{HResult, NtStatus},
-    target::{IoTarget, TargetShared},
+    target::{IoTarget, TargetShared, TargetState},
     verifier::{Rule, Verifier},
 };
 
 pub(crate) struct DeviceShared {
+    pub(super) stack: Weak<StackShared>,
+    /// The file of requests that the driver makes.
+    pub(super) own_file: File,
     pub(super) driver: Arc<str>,
     pub(super) callbacks: Mutex<Arc<dyn DeviceCallbacks>>,
     pub(super) scheduler: Arc<Scheduler>,
@@ -100,6 +103,14 @@ impl DeviceShared {
 
     pub(crate) fn driver(&self) -> &Arc<str> {
         &self.driver
+    }
+
+    pub(crate) fn stack(&self) -> &Weak<StackShared> {
+        &self.stack
+    }
+
+    pub(crate) fn own_file(&self) -> &File {
+        &self.own_file
     }
 
     pub(crate) fn report(&self, rule: Rule, object: impl Into<String>) {
@@ -238,10 +249,9 @@ impl DeviceShared {
     }
 
     pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
-        let targets = self.targets.lock();
-        targets
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(target));
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.retain(|it| !it.is_closed() && !Arc::ptr_eq(it, target));
+        targets.push(Arc::clone(target));
     }
 
     /// The stack has failed: nobody waits for the driver any more.
@@ -320,8 +330,10 @@ impl DeviceShared {
     pub(crate) fn close_targets(&self) {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let targets = std::mem::take(&mut *targets);
-        targets.iter().for_each(|target| target.close());
-        self.default_target().shared().close();
+        let default = self.default_target().shared();
+        for target in targets.iter().chain([default]) {
+            target.close(TargetState::Deleted);
+        }
     }
 }
 

@@ -25,7 +25,8 @@ pub struct RequestCompletionParams {
 
 #[derive(Clone, Debug)]
 enum Detail {
-    None,
+    /// Nothing more than what kind of thing it was.
+    Kind(RequestType),
     Read(IoTransfer),
     Write(IoTransfer),
     Ioctl(IoControl),
@@ -100,9 +101,9 @@ impl RequestCompletionParams {
                         output_bytes: bytes,
                     })
                 }
-                _ => Detail::None,
+                other => Detail::Kind(other.request_type()),
             },
-            Format::Current | Format::None => Detail::None,
+            Format::Current | Format::None => Detail::Kind(RequestType::Other),
         };
         Self { outcome, detail }
     }
@@ -124,11 +125,11 @@ impl RequestCompletionParams {
         self.outcome.information
     }
 
-    /// What kind of thing was asked. Whatever goes to a USB target is [`RequestType::Usb`].
+    /// What kind of thing was asked; [`RequestType::Other`] for what was [sent on as it came](super::Request::format_using_current_type). Whatever goes to a USB target is [`RequestType::Usb`].
     #[doc(alias = "GetCompletedRequestType")]
     pub fn request_type(&self) -> RequestType {
         match self.detail {
-            Detail::None => RequestType::Other,
+            Detail::Kind(kind) => kind,
             Detail::Read(_) => RequestType::Read,
             Detail::Write(_) => RequestType::Write,
             Detail::Ioctl(_) => RequestType::DeviceControl,
@@ -143,7 +144,7 @@ impl RequestCompletionParams {
             Detail::Read(transfer) => Some(IoRequestCompletionParams::Read(transfer)),
             Detail::Write(transfer) => Some(IoRequestCompletionParams::Write(transfer)),
             Detail::Ioctl(control) => Some(IoRequestCompletionParams::Ioctl(control)),
-            Detail::None | Detail::Usb(_) => None,
+            Detail::Kind(_) | Detail::Usb(_) => None,
         }
     }
 

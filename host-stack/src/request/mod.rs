@@ -97,7 +97,8 @@ impl Request {
     pub(crate) fn created(device: &Arc<DeviceShared>) -> Self {
         let mut level = Level::new(Arc::clone(device), Parameters::NoFormat);
         level.is_own = true;
-        Self::of(Irp::new(Origin::Driver, None, level))
+        let file = device.own_file().clone();
+        Self::of(Irp::new(Origin::Driver, Some(file), level))
     }
 
     /// Its name, by which [`StopNotice`](crate::StopNotice)s tell of it.
@@ -116,7 +117,8 @@ impl Request {
         self.with(|level| level.parameters.request_type())
     }
 
-    /// The file that it was made for.
+    /// The file that it was made for. One that a driver has made has a file of the driver's own, which nobody opens or closes, unless it was
+    /// [told](Self::set_file) another.
     #[doc(alias = "GetFileObject")]
     pub fn file(&self) -> Option<File> {
         self.irp().body().file.clone()

@@ -74,7 +74,7 @@ impl Scheduler {
         self.state().waiters.retain(|(it, _)| *it != id);
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let state = self.state();
         !state.failed && state.ready.iter().any(Entry::is_free)
     }

@@ -92,6 +92,8 @@ impl StackShared {
             irp.abandon(NtStatus::DEVICE_REMOVED);
         }
         drop(devices);
+        self.names.forget(self);
+        self.tell_removed();
         self.scheduler.nudge();
     }
 
@@ -167,6 +169,7 @@ impl Stack {
         let _change = shared.begin_change()?;
         if shared.pnp() == PnpState::Stopped {
             shared.start()?;
+            shared.names.announce(shared);
         }
         Ok(())
     }
@@ -179,7 +182,10 @@ impl Stack {
         let shared = self.shared();
         let _change = shared.begin_change()?;
         if !shared.pnp().is_gone() {
-            shared.ask("query_remove", &|it, device| it.query_remove(device))?;
+            let asked = shared.ask_outside()?;
+            shared
+                .ask("query_remove", &|it, device| it.query_remove(device))
+                .inspect_err(|_| shared.tell_kept(&asked))?;
         }
         shared.take_away();
         Ok(())
