@@ -12,7 +12,7 @@ use crate::{
     file::File,
     queue::QueueShared,
     request::{
-        Request, RequestType,
+        Request, RequestType, SendOptions,
         irp::{Irp, Location},
     },
     scheduler::{DeviceLock, Job, Scheduler},
@@ -228,16 +228,19 @@ impl DeviceShared {
             RequestType::Create | RequestType::Cleanup | RequestType::Close
         );
         match is_file {
-            true if self.forwards_files => self.forward(irp),
+            // Files are opened and closed though the driver has stopped the target.
+            true if self.forwards_files => {
+                self.forward(irp, SendOptions::new().ignore_target_state());
+            }
             true => irp.complete(NtStatus::SUCCESS.into()),
-            false if self.is_filter => self.forward(irp),
+            false if self.is_filter => self.forward(irp, SendOptions::new()),
             false => irp.complete(NtStatus::INVALID_DEVICE_REQUEST.into()),
         }
     }
 
-    fn forward(&self, irp: &Arc<Irp>) {
+    fn forward(&self, irp: &Arc<Irp>, options: SendOptions) {
         let request = Request::of(Arc::clone(irp));
-        if let Err(error) = request.send_and_forget(self.default_target()) {
+        if let Err(error) = request.forget(self.default_target(), options) {
             error.complete();
         }
     }

@@ -276,7 +276,15 @@ impl Request {
     /// As those of [`send`](Self::send), and [`NtStatus::INVALID_DEVICE_STATE`] for a request that the driver has made, [`NtStatus::INVALID_DEVICE_REQUEST`]
     /// for one that was formatted otherwise or goes to a file.
     #[doc(alias = "WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET")]
-    pub fn send_and_forget(mut self, target: &IoTarget) -> Result<(), SendError> {
+    pub fn send_and_forget(self, target: &IoTarget) -> Result<(), SendError> {
+        self.forget(target, SendOptions::new())
+    }
+
+    pub(crate) fn forget(
+        mut self,
+        target: &IoTarget,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
         if self.with(|level| level.is_own) {
             return Err(sent::refused(self, NtStatus::INVALID_DEVICE_STATE));
         }
@@ -287,7 +295,7 @@ impl Request {
         self.format_using_current_type();
         let queue = self.with(|level| level.queue.take());
         let irp = Arc::clone(self.irp());
-        let sent = sent::send(self, target, SendOptions::new(), Told::Nobody);
+        let sent = sent::send(self, target, options, Told::Nobody);
         match (sent, queue) {
             (Ok(_), Some(queue)) => queue.left(&irp),
             (Ok(_), None) => {}
