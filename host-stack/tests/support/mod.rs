@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 pub(crate) mod own;
+pub(crate) mod seeds;
 
 use std::{
     collections::VecDeque,

@@ -2,7 +2,8 @@
 
 use usbwright_host_stack::{
     Device, DeviceNames, IoRequestCompletionParams, IoTarget, IoTransfer, Memory, Request,
-    RequestCompletionParams, SendOptions, Sent, Stack, status::NtStatus, usb_target::ManualClock,
+    RequestCompletionParams, SendOptions, Sent, Stack, Threads, status::NtStatus,
+    usb_target::ManualClock,
 };
 
 use super::{Kept, builder, driver};
@@ -25,8 +26,12 @@ impl Own {
 
     /// One that knows others by their names.
     pub(crate) fn among(names: &DeviceNames) -> Self {
+        Self::with_threads(names, Threads::None)
+    }
+
+    pub(crate) fn with_threads(names: &DeviceNames, threads: Threads) -> Self {
         let (builder, clock) = builder();
-        let builder = builder.names(names);
+        let builder = builder.names(names).threads(threads);
         let kept = Kept::default();
         let keep = kept.clone();
         let make = move |device: &Device| keep.queue(device).map(drop);
