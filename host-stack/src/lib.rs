@@ -73,8 +73,18 @@
 //! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise.
 //! - Where a callback panics, no callback of the stack is called any more, as if its process had been killed; what drivers have made is dropped. What has called
 //!   into the stack, and waits, gets [`NtStatus::DRIVER_PROCESS_TERMINATED`](status::NtStatus::DRIVER_PROCESS_TERMINATED).
-//! - Device interfaces (`CreateDeviceInterface`) are not made here: in one process, an application has the [`Stack`] itself. A stack can be opened as soon as it
-//!   has started, and no more once it is about to go, as an interface would be enabled and disabled.
+//! - A stack can be opened as soon as it has started, and no more once it is about to go. An application may have the [`Stack`] itself, or open a device by a name
+//!   that its driver has given it: [`DeviceNames`].
+//!
+//! # What drivers send to
+//!
+//! Requests go to an [`IoTarget`]: the next driver below ([`Device::default_target`]), a [USB device](usb::UsbTargetDevice) or its pipes, a file, pipe, socket or terminal of the operating
+//! system ([`FileTarget`]), or the device of another stack ([`RemoteTarget`]). Whichever it is, a request is formatted for it, sent, timed, taken back and told of in
+//! the same way, and the target is stopped, started and closed in the same way.
+//!
+//! - Where something is wrong with a request for a target, formatting tells so; sending does where the request goes [as it came](Request::format_using_current_type).
+//! - A request that a driver has made has a file of the driver's own, as those below may want one; [`Request::set_file`] says on whose behalf it is sent.
+//! - Files are opened and closed through a filter though it has stopped its target; nothing else is.
 //!
 //! # What the types see to
 //!
@@ -84,6 +94,10 @@
 //! |---|---|
 //! | a request is completed once (`Complete`) | [`Request::complete`] takes the request |
 //! | a request is not used after it was completed, forwarded or sent | each of these takes it |
+//! | an asynchronous send of a queue's request has a completion callback | [`Request::send`] returns what is awaited, and [`Request::send_then`] takes the callback |
+//! | a request is not sent that is on its way | [`Request::send`] takes it |
+//! | `SEND_AND_FORGET` goes with no other flag, and no callback | [`Request::send_and_forget`] takes neither |
+//! | a request for the default target has a file | it has always one |
 //! | `UnmarkCancelable` comes before completing, and its result counts | a [`Cancelable`] can only be [unmarked](Cancelable::unmark), which returns the request, or not |
 //! | the cancel callback and the driver do not both complete a request | one of them has it |
 //! | `GetCompletionParams` only after a send that has succeeded and ended | they come with the ended request; before, there are none |

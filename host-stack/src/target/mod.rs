@@ -63,7 +63,32 @@ pub enum SentIoAction {
     LeaveSentIoPending,
 }
 
-/// What a driver sends requests to: the next driver below, or a USB device, pipe or file. Clones are handles of the same target.
+/// What a driver sends requests to: the next driver below, a USB device or pipe, a [file](FileTarget) or the device of [another stack](RemoteTarget). Clones are handles of
+/// the same target.
+///
+/// ```
+/// use usbwright_host_stack::{Device, Memory, SendOptions, status::HResult};
+///
+/// async fn first_bytes(device: &Device, memory: &Memory) -> Result<usize, HResult> {
+///     let target = device.default_target();
+///     let mut request = device.create_request();
+///     target.format_for_read(&mut request, Some(memory), None, 0)?;
+///     let sent = request.send(target, SendOptions::new());
+///     let (_request, params) = sent.map_err(|error| error.status)?.await;
+///     Ok(params.information())
+/// }
+/// ```
+///
+/// A request that is on its way is not sent again:
+///
+/// ```compile_fail,E0382
+/// use usbwright_host_stack::{IoTarget, Request, SendOptions};
+///
+/// fn twice(request: Request, target: &IoTarget) {
+///     let _first = request.send(target, SendOptions::new());
+///     let _second = request.send(target, SendOptions::new());
+/// }
+/// ```
 #[doc(alias = "IWDFIoTarget")]
 #[doc(alias = "IWDFIoTargetStateManagement")]
 #[derive(Clone)]
