@@ -54,7 +54,9 @@ impl PipeClient {
             }),
             Direction::Out => {
                 if self.payload.len() != length {
-                    self.payload = self.source.read(length).wait().ok()?.data.into_bytes();
+                    let data = self.source.read(length).wait().ok()?.data.into_bytes();
+                    // A buffer of its own, as a program's would be: the kernel copies more slowly from where the data came to lie.
+                    self.payload = Bytes::copy_from_slice(&data);
                 }
                 let payload = &self.payload;
                 drive(self.sink.queue(), cell, duration, |queue| {
