@@ -10,6 +10,7 @@ use std::{
         fd::OwnedFd,
         unix::net::{UnixDatagram, UnixStream},
     },
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,8 +20,9 @@ use support::{
     own::{How, Own, brought, how},
 };
 use usbwright_host_stack::{
-    ControlCode, FileKind, FileTarget, FileTargetError, IoTarget, RequestType, SendOptions,
-    SentIoAction, TargetState, Timeout,
+    ControlCode, Device, FileKind, FileTarget, FileTargetError, IoTarget, Queue, Request,
+    RequestCompletionParams, RequestType, SendOptions, SentIoAction, Stack, TargetState, Threads,
+    Timeout,
     status::{HResult, NtStatus, Win32Error},
 };
 
@@ -591,6 +593,56 @@ fn what_an_application_asks_goes_to_a_file_as_it_came() {
     let cut = pass(handle.set_information(END_OF_FILE, 2_u64.to_le_bytes().to_vec()));
     assert_eq!(cut.status, NtStatus::SUCCESS);
     assert_eq!(pass(handle.read_at(9, 2)).error(), Win32Error::HANDLE_EOF);
+}
+
+/// A driver whose device is a socket: what is written goes there, and what is read comes from there.
+fn socket_driver(socket: UnixStream) -> impl usbwright_host_stack::Driver {
+    let socket = std::sync::Mutex::new(Some(socket));
+    support::driver(move |device: &Device| {
+        let socket = socket.lock().unwrap().take().unwrap();
+        let target = FileTarget::new(device, socket)?.target().clone();
+        let queue = device.parallel_queue().default_queue();
+        let pass = move |_: &Queue, mut request: Request| {
+            request.format_using_current_type();
+            let told = |request: Request, params: &RequestCompletionParams| {
+                request.complete_with_information(params.status(), params.information());
+            };
+            let sent = request.send_then(&target, SendOptions::new(), Arc::new(told));
+            sent.unwrap_or_else(|error| error.complete());
+        };
+        let queue = queue.on_default(pass).power_managed(false);
+        queue.create().map(drop)
+    })
+}
+
+#[test]
+fn an_application_talks_to_a_socket_through_a_driver_whatever_threads_there_are() {
+    for threads in [Threads::None, Threads::Worker, Threads::Seeded(11)] {
+        let (here, mut there) = pair();
+        let stack = Stack::builder()
+            .threads(threads)
+            .driver("socket", socket_driver(here))
+            .start()
+            .unwrap();
+        let handle = stack.open_and_wait().unwrap();
+        let reads = [handle.read(4), handle.read(4)];
+        assert_eq!(handle.write(&b"ping"[..]).wait().information, 4);
+        there.read_exact(&mut [0; 4]).unwrap();
+        there.write_all(b"pong").unwrap();
+        let [first, second] = reads;
+        assert_eq!(&first.wait().data[..], b"pong");
+        second.cancel();
+        assert_eq!(second.wait().status, NtStatus::CANCELLED);
+        let last = handle.read(4);
+        drop(handle);
+        assert_eq!(last.wait().status, NtStatus::CANCELLED);
+        let handle = stack.open_and_wait().unwrap();
+        drop(there);
+        let end = handle.read(4).wait();
+        assert_eq!((end.status, end.information), well(0));
+        let broken = handle.write(&b"x"[..]).wait();
+        assert_eq!(broken.error(), Win32Error::NETNAME_DELETED);
+    }
 }
 
 #[test]

@@ -253,7 +253,9 @@ impl DeviceShared {
 
     pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.retain(|it| !it.is_closed() && !Arc::ptr_eq(it, target));
+        // Of those that are closed, whoever has a handle still may open some again.
+        targets.retain(|it| Arc::strong_count(it) > 1 || !it.is_closed());
+        targets.retain(|it| !Arc::ptr_eq(it, target));
         targets.push(Arc::clone(target));
     }
 

@@ -76,12 +76,12 @@ impl Device {
         callback: impl Fn(&Self, &str) + Send + Sync + 'static,
     ) -> Result<(), HResult> {
         let names = self.names()?;
-        let arrivals = names
+        let there = names
             .registry()
-            .watch(self.shared(), class, existing, Arc::new(callback));
-        arrivals
-            .into_iter()
-            .for_each(super::registry::Arrival::tell);
+            .watch(self.shared(), class, Arc::new(callback));
+        for (arrival, _stack) in there.into_iter().filter(|_| existing) {
+            arrival.tell();
+        }
         Ok(())
     }
 

@@ -80,7 +80,8 @@ impl DeviceNames {
     /// The symbolic names of the interfaces of a class that are enabled, in the order in which they were made.
     #[doc(alias = "CM_Get_Device_Interface_List")]
     pub fn interfaces(&self, class: Guid) -> Vec<Arc<str>> {
-        self.registry().enabled(class)
+        let enabled = self.registry().enabled(class);
+        enabled.into_iter().map(|(name, _stack)| name).collect()
     }
 
     /// Opens a device for an application.

@@ -92,11 +92,12 @@ impl Registry {
         self.entries.iter().map(|it| Arc::clone(&it.name)).collect()
     }
 
-    pub(super) fn enabled(&self, class: Guid) -> Vec<Arc<str>> {
+    /// The interfaces of a class that are enabled, with their stacks, which are not to be dropped under the lock.
+    pub(super) fn enabled(&self, class: Guid) -> Vec<(Arc<str>, Arc<StackShared>)> {
         let of_class = |it: &&Entry| it.interface.as_ref().is_some_and(|it| it.class == class);
         let all = self.entries.iter().filter(of_class);
-        let enabled = all.filter(|it| it.stack().is_some());
-        enabled.map(|it| Arc::clone(&it.name)).collect()
+        all.filter_map(|it| Some((Arc::clone(&it.name), it.stack()?)))
+            .collect()
     }
 
     pub(super) fn resolve(&self, name: &str) -> Result<Resolved, OpenError> {
@@ -202,27 +203,24 @@ impl Registry {
         Ok(())
     }
 
-    /// Has a driver told of interfaces that are enabled from now on, and of those that are already.
+    /// Has a driver told of interfaces that are enabled from now on. Returns what there is already.
     pub(super) fn watch(
         &mut self,
         device: &Arc<DeviceShared>,
         class: Guid,
-        existing: bool,
         callback: Arc<OnArrival>,
-    ) -> Vec<Arrival> {
+    ) -> Vec<(Arrival, Arc<StackShared>)> {
         let watch = Watch {
             class,
             device: Arc::downgrade(device),
             stack: device.stack().clone(),
             callback,
         };
-        let names = match existing {
-            true => self.enabled(class),
-            false => Vec::new(),
-        };
-        let arrivals = names.iter().map(|name| watch.arrival(name)).collect();
+        let there = self.enabled(class).into_iter();
+        let there = there.map(|(name, stack)| (watch.arrival(&name), stack));
+        let there = there.collect();
         self.watches.push(watch);
-        arrivals
+        there
     }
 
     /// What is to be told of a stack's interfaces, now that it works.

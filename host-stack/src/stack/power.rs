@@ -174,7 +174,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Removes the stack in an orderly way, if no driver objects.
+    /// Removes the stack in an orderly way, if no driver objects. Drivers of other stacks that have it [open](crate::RemoteTarget) are asked first.
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend), and [`ChangeError::Vetoed`].

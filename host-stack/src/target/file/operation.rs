@@ -114,6 +114,15 @@ impl Operation {
         matches!(self.kind, Kind::Read { .. })
     }
 
+    /// Whether it is a transfer of no bytes.
+    pub(super) fn moves_nothing(&self) -> bool {
+        match &self.kind {
+            Kind::Read { .. } => self.room() == 0,
+            Kind::Write { data, .. } => data.is_empty(),
+            _ => false,
+        }
+    }
+
     /// It has ended so, with the bytes that have moved.
     pub(super) fn ended(self, status: NtStatus) -> Ended {
         let Self { irp, kind, moved } = self;

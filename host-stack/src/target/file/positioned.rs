@@ -209,14 +209,6 @@ impl Job for Shared {
 }
 
 impl Operation {
-    fn moves_nothing(&self) -> bool {
-        match &self.kind {
-            Kind::Read { .. } => self.room() == 0,
-            Kind::Write { data, .. } => data.is_empty(),
-            _ => false,
-        }
-    }
-
     /// Does it, piece by piece as long as it is not cancelled.
     fn run(mut self, descriptor: &OwnedFd, is_canceled: impl Fn() -> bool) -> Ended {
         let room = self.room();

@@ -78,7 +78,8 @@ impl Backend for Stream {
             Ok(operation) => operation,
             Err(status) => return irp.ended(status.into()),
         };
-        if operation.is_read() && operation.room() == 0 {
+        let is_message = self.0.kind == FileKind::Message && !operation.is_read();
+        if operation.moves_nothing() && !is_message {
             return operation.ended(NtStatus::SUCCESS).tell();
         }
         match self.0.take_in(operation) {
@@ -278,11 +279,13 @@ impl Operation {
         let Kind::Write { data, .. } = &self.kind else {
             return Ok(NtStatus::SUCCESS);
         };
-        if data.is_empty() && kind != FileKind::Message {
-            return Ok(NtStatus::SUCCESS);
-        }
+        // However fast the other side is, whoever runs the stack has other things to do as well.
+        let end = match kind {
+            FileKind::Message => data.len(),
+            _ => data.len().min(self.moved + PIECE),
+        };
         loop {
-            let rest = &data[self.moved..];
+            let rest = &data[self.moved..end];
             let taken = match kind.is_socket() {
                 true => send(descriptor, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
                 false => rustix::io::write(descriptor, rest),
@@ -292,9 +295,13 @@ impl Operation {
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno),
             }
-            if self.moved == data.len() {
-                return Ok(NtStatus::SUCCESS);
+            if self.moved == end {
+                break;
             }
+        }
+        match end == data.len() {
+            true => Ok(NtStatus::SUCCESS),
+            false => Err(Errno::AGAIN),
         }
     }
 }
