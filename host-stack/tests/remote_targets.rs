@@ -401,6 +401,28 @@ fn a_stopped_remote_target_keeps_requests_and_a_closed_one_ends_them() {
     assert_eq!(two.files(), ["open ", "cleanup ", "close "]);
 }
 
+#[test]
+fn closing_does_not_wait_for_a_driver_of_the_other_stack_that_keeps_a_request() {
+    let two = Two::new();
+    let remote = two.opened(());
+    let reads = [(); 2].map(|()| two.near.read(remote.target(), 4, 0));
+    two.run();
+    let kept = [two.slow.next().unwrap(), two.slow.next().unwrap()];
+    let [first, second] = reads;
+    remote.close();
+    assert_eq!(how(first), (NtStatus::CANCELLED, 0));
+    two.near.stack.remove().unwrap();
+    assert_eq!(how(second), (NtStatus::CANCELLED, 0));
+    two.run();
+    assert!(kept.iter().all(Request::is_canceled));
+    for request in kept {
+        request.complete_with_information(NtStatus::SUCCESS, 4);
+    }
+    two.run();
+    assert_eq!(two.files(), ["open ", "cleanup ", "close "]);
+    assert_eq!(broken(two.far()), []);
+}
+
 /// Takes down what it is told, and objects where that is wanted.
 #[derive(Clone, Default)]
 struct Notes {

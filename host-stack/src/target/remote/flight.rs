@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -87,6 +87,9 @@ impl Backend for Remote {
 
     fn closed(&self) {
         self.0.let_go();
+        for flight in self.0.flights() {
+            flight.give_up();
+        }
     }
 }
 
@@ -111,9 +114,29 @@ impl Flight {
         })
     }
 
+    fn state(&self) -> MutexGuard<'_, Option<(Io, Option<Window>)>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it here, though the other stack may have it still: what that makes of it is of no account any more.
+    fn give_up(self: Arc<Self>) {
+        Arc::clone(&self).run();
+        let given_up = self.state().take();
+        if given_up.is_some() {
+            self.end(NtStatus::CANCELLED.into());
+        }
+    }
+
+    fn end(&self, outcome: Outcome) {
+        if let Some(core) = self.core.upgrade() {
+            core.land(self);
+        }
+        self.irp.ended(outcome);
+    }
+
     /// How it has ended, if it has, and where what came is to be put.
     fn look(self: &Arc<Self>) -> Option<(IoOutcome, Option<Window>)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let waker = Waker::from(Arc::clone(self));
         let (io, _) = state.as_mut()?;
         let polled = Pin::new(io).poll(&mut Context::from_waker(&waker));
@@ -132,9 +155,6 @@ impl Job for Flight {
         let Some((outcome, window)) = self.look() else {
             return;
         };
-        if let Some(core) = self.core.upgrade() {
-            core.land(&self);
-        }
         let IoOutcome {
             mut status,
             mut information,
@@ -145,7 +165,7 @@ impl Job for Flight {
         {
             (status, information) = (error.status(), 0);
         }
-        self.irp.ended(Outcome {
+        self.end(Outcome {
             status,
             information,
             usb: None,

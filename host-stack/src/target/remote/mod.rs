@@ -103,7 +103,8 @@ impl RemoteTarget {
         }
     }
 
-    /// Closes it, without waiting: what was sent is taken back, and what waits ends with [`NtStatus::WDF_DEVICE_REMOVED_NOT_SENT`].
+    /// Closes it, without waiting for the other stack: what was sent ends as cancelled, and is asked back there; what waits ends with
+    /// [`NtStatus::WDF_DEVICE_REMOVED_NOT_SENT`].
     #[doc(alias = "Close")]
     pub fn close(&self) {
         self.target.shared().close(TargetState::Closed);
