@@ -580,7 +580,7 @@ fn what_an_application_asks_goes_to_a_file_as_it_came() {
         request.format_using_current_type();
         let sent = request.send(&target, SendOptions::new()).unwrap();
         let (request, params) = sent.wait();
-        assert_eq!(params.request_type(), RequestType::Other);
+        assert_eq!(params.request_type(), RequestType::NoFormat);
         request.complete_with_information(params.status(), params.information());
         io.wait()
     };

@@ -103,7 +103,7 @@ impl RequestCompletionParams {
                 }
                 other => Detail::Kind(other.request_type()),
             },
-            Format::Current | Format::None => Detail::Kind(RequestType::Other),
+            Format::Current | Format::None => Detail::Kind(RequestType::NoFormat),
         };
         Self { outcome, detail }
     }
@@ -125,7 +125,7 @@ impl RequestCompletionParams {
         self.outcome.information
     }
 
-    /// What kind of thing was asked; [`RequestType::Other`] for what was [sent on as it came](super::Request::format_using_current_type). Whatever goes to a USB target is [`RequestType::Usb`].
+    /// What kind of thing was asked; [`RequestType::NoFormat`] for what was [sent on as it came](super::Request::format_using_current_type). Whatever goes to a USB target is [`RequestType::Usb`].
     #[doc(alias = "GetCompletedRequestType")]
     pub fn request_type(&self) -> RequestType {
         match self.detail {
