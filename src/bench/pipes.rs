@@ -7,12 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    cell::Cell,
-    client::{Run, thread_cpu},
-    sample::Sample,
-    server::ServerError,
-};
+use super::{cell::Cell, client::thread_cpu, run::Run, sample::Sample, server::ServerError};
 use crate::{
     protocol::{Direction, Payload},
     remote::{RemoteDevice, RemotePort},
@@ -74,7 +69,7 @@ fn drive<W: Way>(
     submit: impl Fn(&mut Queue<Bulk, W>) -> Result<(), crate::target::TransferError>,
 ) -> Result<Sample, TransferFailed> {
     let cpu = thread_cpu();
-    let mut run = Run::new(duration, None);
+    let mut run = Run::new(duration, None, cell);
     let mut submitted = VecDeque::new();
     let refill = |queue: &mut Queue<Bulk, W>, submitted: &mut VecDeque<Instant>, now| {
         while queue.len() < cell.depth as usize {
@@ -89,7 +84,7 @@ fn drive<W: Way>(
     };
     refill(&mut queue, &mut submitted, run.now)?;
     while let Some((_, first)) = queue.next().wait() {
-        run.now = Instant::now();
+        run.stamp();
         let mut next = Some(first);
         while let Some(ended) = next {
             let ended = ended.ok()?;
