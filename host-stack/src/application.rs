@@ -1,5 +1,6 @@
 //! The application's side of a stack: open a device, read, write, control, cancel, close.
 
+mod asking;
 mod opening;
 
 use std::{
@@ -30,7 +31,9 @@ pub use self::opening::Opening;
 pub struct Handle(Arc<Opened>);
 
 struct Opened {
-    owner: Arc<Owner>,
+    stack: Arc<StackShared>,
+    /// Keeps the stack, for an application.
+    _owner: Option<Arc<Owner>>,
     file: File,
     is_open: bool,
 }
@@ -95,12 +98,25 @@ impl IoOutcome {
 
 impl Handle {
     pub(crate) fn open(owner: &Arc<Owner>, options: &OpenOptions) -> Opening {
-        let stack = owner.shared();
+        Self::begin_open(owner.shared(), Some(Arc::clone(owner)), options)
+    }
+
+    /// Opens a device for a driver of another stack, which does not keep the stack.
+    pub(crate) fn open_for_driver(stack: &Arc<StackShared>, options: &OpenOptions) -> Opening {
+        Self::begin_open(stack, None, options)
+    }
+
+    fn begin_open(
+        stack: &Arc<StackShared>,
+        owner: Option<Arc<Owner>>,
+        options: &OpenOptions,
+    ) -> Opening {
         let file = File::new(Arc::clone(&options.0.name), std::process::id());
         let parameters = Parameters::Create(options.0.clone());
         stack.add_file(&file);
         let opened = Opened {
-            owner: Arc::clone(owner),
+            stack: Arc::clone(stack),
+            _owner: owner,
             file: file.clone(),
             is_open: false,
         };
@@ -213,7 +229,7 @@ fn given(data: Bytes, direct: bool) -> Option<Memory> {
 
 impl Opened {
     fn stack(&self) -> &Arc<StackShared> {
-        self.owner.shared()
+        &self.stack
     }
 }
 

@@ -73,8 +73,18 @@
 //! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise.
 //! - Where a callback panics, no callback of the stack is called any more, as if its process had been killed; what drivers have made is dropped. What has called
 //!   into the stack, and waits, gets [`NtStatus::DRIVER_PROCESS_TERMINATED`](status::NtStatus::DRIVER_PROCESS_TERMINATED).
-//! - Device interfaces (`CreateDeviceInterface`) are not made here: in one process, an application has the [`Stack`] itself. A stack can be opened as soon as it
-//!   has started, and no more once it is about to go, as an interface would be enabled and disabled.
+//! - A stack can be opened as soon as it has started, and no more once it is about to go. An application may have the [`Stack`] itself, or open a device by a name
+//!   that its driver has given it: [`DeviceNames`].
+//!
+//! # What drivers send to
+//!
+//! Requests go to an [`IoTarget`]: the next driver below ([`Device::default_target`]), a [USB device](usb::UsbTargetDevice) or its pipes, a file, pipe, socket or terminal of the operating
+//! system ([`FileTarget`]), or the device of another stack ([`RemoteTarget`]). Whichever it is, a request is formatted for it, sent, timed, taken back and told of in
+//! the same way, and the target is stopped, started and closed in the same way.
+//!
+//! - Where something is wrong with a request for a target, formatting tells so; sending does where the request goes [as it came](Request::format_using_current_type).
+//! - A request that a driver has made has a file of the driver's own, as those below may want one; [`Request::set_file`] says on whose behalf it is sent.
+//! - Files are opened and closed through a filter though it has stopped its target; nothing else is.
 //!
 //! # What the types see to
 //!
@@ -84,6 +94,10 @@
 //! |---|---|
 //! | a request is completed once (`Complete`) | [`Request::complete`] takes the request |
 //! | a request is not used after it was completed, forwarded or sent | each of these takes it |
+//! | an asynchronous send of a queue's request has a completion callback | [`Request::send`] returns what is awaited, and [`Request::send_then`] takes the callback |
+//! | a request is not sent that is on its way | [`Request::send`] takes it |
+//! | `SEND_AND_FORGET` goes with no other flag, and no callback | [`Request::send_and_forget`] takes neither |
+//! | a request for the default target has a file | it has always one |
 //! | `UnmarkCancelable` comes before completing, and its result counts | a [`Cancelable`] can only be [unmarked](Cancelable::unmark), which returns the request, or not |
 //! | the cancel callback and the driver do not both complete a request | one of them has it |
 //! | `GetCompletionParams` only after a send that has succeeded and ended | they come with the ended request; before, there are none |
@@ -126,6 +140,7 @@ mod device;
 mod file;
 mod ioctl;
 mod memory;
+mod names;
 mod queue;
 mod request;
 mod scheduler;
@@ -144,6 +159,7 @@ pub use device::{Device, DeviceInit, LockingConstraint};
 pub use file::File;
 pub use ioctl::{Access as AccessRights, ControlCode, Method};
 pub use memory::{Memory, MemoryError, MemoryOffset};
+pub use names::{DeviceNames, Guid, NoGuid, OpenError};
 pub use queue::{
     Dispatch, ManualQueueBuilder, Queue, QueueBuilder, QueueState, StopAction, StopNotice,
 };
@@ -157,7 +173,10 @@ pub use scheduler::Threads;
 pub use stack::{
     CallbackError, ChangeError, IdleSettings, PnpState, Stack, StackBuilder, StartError, StayAwake,
 };
-pub use target::{IoTarget, SentIoAction, TargetState, usb};
+pub use target::{
+    FileKind, FileTarget, FileTargetError, IoTarget, RemoteTarget, RemoteTargetCallbacks,
+    SentIoAction, TargetState, usb,
+};
 pub use timer::Timer;
 pub use usbwright_target as usb_target;
 pub use verifier::{OnViolation, Rule, Violation};

@@ -4,6 +4,7 @@
 //! while it completes a request, and nothing recurses. Whoever waits (an application, a driver that sends synchronously) works the list off meanwhile; where
 //! nobody does, a worker thread is woken. With [`Threads::None`] there is no such thread, and a test says when what is to be done is done.
 
+mod across;
 mod list;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use std::{
 use tracing::error;
 use usbwright_target::{Clock, Timed};
 
+use self::across::Lent;
 pub(crate) use self::list::{DeviceLock, TimerId};
 use self::list::{Entry, State};
 
@@ -68,6 +70,7 @@ pub(crate) struct Scheduler {
     threads: Threads,
     /// What becomes of a panic: it is told, and the stack fails.
     panicked: Mutex<Option<Arc<OnPanic>>>,
+    lent: Lent,
     this: Weak<Self>,
 }
 
@@ -128,6 +131,7 @@ impl Scheduler {
             clock,
             threads,
             panicked: Mutex::default(),
+            lent: Lent::default(),
             this: Weak::clone(this),
         });
         if let Clock::Manual(clock) = &scheduler.clock {
@@ -222,6 +226,8 @@ impl Scheduler {
             return;
         }
         self.alarm(&mut state);
+        drop(state);
+        self.lend();
     }
 
     /// Wakes the worker.

@@ -290,7 +290,7 @@ fn a_flush_goes_to_the_next_driver_and_has_no_buffers() {
     let pair = Pair::keeping(&Kept::default());
     let target = pair.target();
     let mut request = pair.filter().create_request();
-    target.format_for_flush(&mut request);
+    target.format_for_flush(&mut request).unwrap();
     let sent = request.send(&target, SendOptions::new()).unwrap();
     pair.stack.run();
     let lower = pair.slow.next().unwrap();
@@ -314,6 +314,87 @@ fn a_part_that_a_memory_does_not_have_is_not_formatted() {
         .target()
         .format_for_read(&mut request, Some(&memory), Some(part), 0);
     assert_eq!(error, Err(NtStatus::INVALID_PARAMETER.into()));
+}
+
+#[test]
+fn a_request_that_is_used_again_has_forgotten_its_format_its_result_and_its_callback() {
+    let pair = Pair::keeping(&Kept::default());
+    let (target, told) = (pair.target(), Arc::<AtomicUsize>::default());
+    let back = Kept::default();
+    let mut request = pair.filter().create_request();
+    target.format_for_flush(&mut request).unwrap();
+    let (count, keep) = (Arc::clone(&told), back.clone());
+    let callback = move |request: Request, _: &RequestCompletionParams| {
+        count.fetch_add(1, Ordering::Relaxed);
+        keep.keep(request);
+    };
+    request
+        .send_then(&target, SendOptions::new(), Arc::new(callback))
+        .unwrap();
+    pair.stack.run();
+    assert!(pair.slow.end(NtStatus::DEVICE_BUSY, 0));
+    pair.stack.run();
+    let mut request = back.take();
+    assert_eq!(request.status(), NtStatus::DEVICE_BUSY.into());
+    request.reuse(NtStatus::TIMEOUT);
+    assert_eq!(request.status(), NtStatus::TIMEOUT.into());
+    assert!(request.completion_params().is_none() && !request.is_canceled());
+    let error = request.send(&target, SendOptions::new()).unwrap_err();
+    assert_eq!(error.status, NtStatus::INVALID_DEVICE_REQUEST.into());
+    assert_eq!(broken(&pair.stack), [Rule::NotFormatted]);
+    let mut request = error.request;
+    request.reuse(HResult::OK);
+    target.format_for_flush(&mut request).unwrap();
+    let sent = request.send(&target, SendOptions::new()).unwrap();
+    pair.stack.run();
+    assert!(pair.slow.end(NtStatus::SUCCESS, 0));
+    assert_eq!(sent.wait().1.nt_status(), NtStatus::SUCCESS);
+    assert_eq!(told.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_request_that_was_cancelled_can_be_used_again() {
+    let pair = Pair::keeping(&Kept::default());
+    let target = pair.target();
+    let mut request = pair.filter().create_request();
+    target.format_for_flush(&mut request).unwrap();
+    let sent = request.send(&target, SendOptions::new()).unwrap();
+    pair.stack.run();
+    sent.cancel();
+    let (mut request, params) = sent.wait();
+    assert_eq!(params.nt_status(), NtStatus::CANCELLED);
+    request.reuse(HResult::OK);
+    target.format_for_flush(&mut request).unwrap();
+    let sent = request.send(&target, SendOptions::new()).unwrap();
+    pair.stack.run();
+    assert!(pair.slow.end(NtStatus::SUCCESS, 0));
+    let (request, params) = sent.wait();
+    assert_eq!(params.nt_status(), NtStatus::SUCCESS);
+    assert!(request.status().is_success());
+}
+
+#[test]
+fn a_send_that_fails_tells_its_status_and_forgets_how_the_one_before_ended() {
+    let kept = Kept::default();
+    let pair = Pair::keeping(&kept);
+    let target = pair.target();
+    let read = pair.handle.read(8);
+    let sent = start(&kept, &pair);
+    assert!(pair.slow.end(NtStatus::DEVICE_BUSY, 3));
+    let (mut request, _) = sent.wait();
+    assert_eq!(request.status(), NtStatus::DEVICE_BUSY.into());
+    target.remove();
+    request.format_using_current_type();
+    let error = request.send(&target, SendOptions::new()).unwrap_err();
+    assert_eq!(error.status, NtStatus::INVALID_DEVICE_STATE.into());
+    assert_eq!(error.request.status(), error.status);
+    assert!(error.request.completion_params().is_none());
+    error.complete();
+    let outcome = read.wait();
+    assert_eq!(
+        (outcome.status, outcome.information),
+        (NtStatus::INVALID_DEVICE_STATE, 0)
+    );
 }
 
 #[test]
@@ -404,7 +485,7 @@ fn a_send_of_a_drivers_own_request_that_is_dropped_is_taken_back() {
     let pair = Pair::keeping(&Kept::default());
     let target = pair.target();
     let mut request = pair.filter().create_request();
-    target.format_for_flush(&mut request);
+    target.format_for_flush(&mut request).unwrap();
     let sent = request.send(&target, SendOptions::new()).unwrap();
     pair.stack.run();
     drop(sent);

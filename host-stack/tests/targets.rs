@@ -167,6 +167,141 @@ fn a_target_may_be_stopped_again_with_a_stronger_action() {
 }
 
 #[test]
+fn a_target_that_was_stopped_at_once_may_be_stopped_again_and_waited_for() {
+    let kept = Kept::default();
+    let pair = Pair::keeping(&kept);
+    let read = sent(&pair, &kept, SendOptions::new());
+    let target = pair.target();
+    target.stop(SentIoAction::LeaveSentIoPending).unwrap();
+    let waits = sent(&pair, &kept, SendOptions::new());
+    let slow = pair.slow.clone();
+    pair.filter().spawn(async move {
+        assert!(slow.end(NtStatus::SUCCESS, 8));
+    });
+    let wait = SentIoAction::WaitForSentIoToComplete;
+    target.stop(wait).unwrap();
+    assert_eq!(read.wait().information, 8);
+    assert!(!waits.has_ended(), "it was not sent");
+}
+
+#[test]
+fn a_stop_that_cancels_returns_when_what_was_sent_has_ended_and_touches_nothing_that_waits() {
+    let kept = Kept::default();
+    let pair = Pair::keeping(&kept);
+    let reads = [1, 2, 3].map(|_| sent(&pair, &kept, SendOptions::new()));
+    let target = pair.target();
+    target.stop(SentIoAction::LeaveSentIoPending).unwrap();
+    let waits = sent(&pair, &kept, SendOptions::new());
+    target.stop(SentIoAction::CancelSentIo).unwrap();
+    assert!(reads.iter().all(Io::has_ended));
+    assert!(!waits.has_ended());
+    target.start().unwrap();
+    pair.stack.run();
+    assert!(pair.slow.end(NtStatus::SUCCESS, 8));
+    assert_eq!(waits.wait().information, 8);
+}
+
+#[test]
+fn starting_a_target_that_is_started_and_stopping_one_that_is_stopped_change_nothing() {
+    let kept = Kept::default();
+    let pair = Pair::keeping(&kept);
+    let target = pair.target();
+    target.start().unwrap();
+    let read = sent(&pair, &kept, SendOptions::new());
+    for _ in 0..2 {
+        target.stop(SentIoAction::LeaveSentIoPending).unwrap();
+    }
+    assert_eq!(target.state(), TargetState::Stopped);
+    assert!(!read.has_ended());
+    target.start().unwrap();
+    assert!(pair.slow.end(NtStatus::SUCCESS, 8));
+    assert_eq!(read.wait().information, 8);
+}
+
+#[test]
+fn a_target_that_is_removed_twice_or_stopped_afterwards_stays_removed() {
+    let pair = Pair::keeping(&Kept::default());
+    let target = pair.target();
+    target.remove();
+    target.remove();
+    for action in [
+        SentIoAction::LeaveSentIoPending,
+        SentIoAction::CancelSentIo,
+        SentIoAction::WaitForSentIoToComplete,
+    ] {
+        target.stop(action).unwrap();
+    }
+    assert_eq!(target.state(), TargetState::Closed);
+}
+
+#[test]
+fn a_device_that_goes_deletes_its_default_target_which_refuses_whatever_is_sent() {
+    let pair = Pair::keeping(&Kept::default());
+    let (target, device) = (pair.target(), pair.filter());
+    pair.stack.remove().unwrap();
+    assert_eq!(target.state(), TargetState::Deleted);
+    for options in [SendOptions::new(), WHATEVER] {
+        let mut request = device.create_request();
+        target.format_for_flush(&mut request).unwrap();
+        let error = request.send(&target, options).unwrap_err();
+        assert_eq!(error.status, NtStatus::INVALID_DEVICE_STATE.into());
+    }
+    target.remove();
+    assert_eq!(target.start(), Err(NtStatus::INVALID_DEVICE_STATE.into()));
+    assert_eq!(target.state(), TargetState::Deleted);
+}
+
+#[test]
+fn files_are_opened_and_closed_through_a_filter_that_has_stopped_its_target() {
+    let pair = Pair::keeping(&Kept::default());
+    pair.target().stop(SentIoAction::CancelSentIo).unwrap();
+    let other = pair.stack.open_and_wait().unwrap();
+    drop((other, pair.handle));
+    pair.stack.run();
+    pair.stack.remove().unwrap();
+    assert_eq!(broken(&pair.stack), []);
+}
+
+#[test]
+fn what_waits_in_a_stopped_target_is_taken_back_when_its_file_is_closed() {
+    let kept = Kept::default();
+    let Pair {
+        stack,
+        handle,
+        slow,
+        ..
+    } = Pair::keeping(&kept);
+    let target = stack.devices()[1].default_target().clone();
+    target.stop(SentIoAction::CancelSentIo).unwrap();
+    let read = handle.read(8);
+    pass_on(kept.take(), SendOptions::new());
+    drop(handle);
+    stack.run();
+    assert_eq!(read.wait().status, NtStatus::CANCELLED);
+    target.start().unwrap();
+    stack.run();
+    assert_eq!(slow.seen(), 0);
+}
+
+#[test]
+fn what_ends_unsent_is_told_as_such_to_the_driver_and_as_a_wrong_request_to_the_application() {
+    let kept = Kept::default();
+    let pair = Pair::keeping(&kept);
+    let target = pair.target();
+    target.stop(SentIoAction::CancelSentIo).unwrap();
+    let second = Timeout::After(Duration::from_secs(1));
+    let timed = sent(&pair, &kept, SendOptions::new().timeout(second));
+    pair.clock.advance(Duration::from_secs(1));
+    let removed = sent(&pair, &kept, SendOptions::new());
+    target.remove();
+    for read in [timed, removed] {
+        let outcome = read.wait();
+        assert_eq!(outcome.status, NtStatus::INVALID_DEVICE_REQUEST);
+        assert_eq!(outcome.error(), Win32Error::INVALID_FUNCTION);
+    }
+}
+
+#[test]
 fn a_stop_that_waits_returns_when_what_was_sent_has_ended() {
     let kept = Kept::default();
     let pair = Pair::keeping(&kept);

@@ -383,7 +383,7 @@ fn formats_of_others(rig: &Rig) -> Vec<Request> {
             let code = ControlCode(0x22_0000);
             lower.format_for_ioctl(it, code, None, None).unwrap();
         }),
-        formatted(&|it| lower.format_for_flush(it)),
+        formatted(&|it| lower.format_for_flush(it).unwrap()),
         formatted(&Request::format_using_current_type),
     ]
 }

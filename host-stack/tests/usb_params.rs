@@ -321,7 +321,7 @@ fn a_type_is_told_as_the_request_was_formatted() {
     let code = usbwright_host_stack::ControlCode(0x22_0000);
     let ioctl = ended_as(&|it| lower.format_for_ioctl(it, code, None, None).unwrap());
     assert_eq!(ioctl, (RequestType::DeviceControl, true));
-    let flush = ended_as(&|it| lower.format_for_flush(it));
+    let flush = ended_as(&|it| lower.format_for_flush(it).unwrap());
     assert_eq!(flush, (RequestType::Flush, false));
     let current = ended_as(&Request::format_using_current_type);
     assert_eq!(current, (RequestType::NoFormat, false));

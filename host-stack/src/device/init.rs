@@ -6,8 +6,9 @@ use super::{Device, DeviceShared};
 use crate::{
     callbacks::DeviceCallbacks,
     context::Context,
+    file::File,
     scheduler::Scheduler,
-    stack::Idle,
+    stack::{Idle, StackShared},
     target::{IoTarget, Lower, TargetShared},
     verifier::Verifier,
 };
@@ -39,6 +40,7 @@ pub struct DeviceInit {
     pub(crate) io_type: crate::IoType,
     pub(crate) owns_power_policy: Option<bool>,
     pub(crate) idle: Arc<Idle>,
+    pub(crate) stack: Weak<StackShared>,
     /// The device, once it is made.
     pub(crate) made: Arc<OnceLock<Arc<DeviceShared>>>,
 }
@@ -87,6 +89,8 @@ impl DeviceInit {
             LockingConstraint::None => None,
         };
         let shared = Arc::new(DeviceShared {
+            own_file: File::new(Arc::clone(&self.driver), std::process::id()),
+            stack: self.stack,
             driver: self.driver,
             callbacks: Mutex::new(Arc::new(callbacks)),
             scheduler: self.scheduler,

@@ -12,17 +12,20 @@ use crate::{
     file::File,
     queue::QueueShared,
     request::{
-        Request, RequestType,
+        Request, RequestType, SendOptions,
         irp::{Irp, Location},
     },
     scheduler::{DeviceLock, Job, Scheduler},
-    stack::Idle,
+    stack::{Idle, StackShared},
     status::{HResult, NtStatus},
-    target::{IoTarget, TargetShared},
+    target::{IoTarget, TargetShared, TargetState},
     verifier::{Rule, Verifier},
 };
 
 pub(crate) struct DeviceShared {
+    pub(super) stack: Weak<StackShared>,
+    /// The file of requests that the driver makes.
+    pub(super) own_file: File,
     pub(super) driver: Arc<str>,
     pub(super) callbacks: Mutex<Arc<dyn DeviceCallbacks>>,
     pub(super) scheduler: Arc<Scheduler>,
@@ -100,6 +103,14 @@ impl DeviceShared {
 
     pub(crate) fn driver(&self) -> &Arc<str> {
         &self.driver
+    }
+
+    pub(crate) fn stack(&self) -> &Weak<StackShared> {
+        &self.stack
+    }
+
+    pub(crate) fn own_file(&self) -> &File {
+        &self.own_file
     }
 
     pub(crate) fn report(&self, rule: Rule, object: impl Into<String>) {
@@ -217,16 +228,19 @@ impl DeviceShared {
             RequestType::Create | RequestType::Cleanup | RequestType::Close
         );
         match is_file {
-            true if self.forwards_files => self.forward(irp),
+            // Files are opened and closed though the driver has stopped the target.
+            true if self.forwards_files => {
+                self.forward(irp, SendOptions::new().ignore_target_state());
+            }
             true => irp.complete(NtStatus::SUCCESS.into()),
-            false if self.is_filter => self.forward(irp),
+            false if self.is_filter => self.forward(irp, SendOptions::new()),
             false => irp.complete(NtStatus::INVALID_DEVICE_REQUEST.into()),
         }
     }
 
-    fn forward(&self, irp: &Arc<Irp>) {
+    fn forward(&self, irp: &Arc<Irp>, options: SendOptions) {
         let request = Request::of(Arc::clone(irp));
-        if let Err(error) = request.send_and_forget(self.default_target()) {
+        if let Err(error) = request.forget(self.default_target(), options) {
             error.complete();
         }
     }
@@ -239,7 +253,9 @@ impl DeviceShared {
 
     pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.retain(|it| !it.is_closed());
+        // Of those that are closed, whoever has a handle still may open some again.
+        targets.retain(|it| Arc::strong_count(it) > 1 || !it.is_closed());
+        targets.retain(|it| !Arc::ptr_eq(it, target));
         targets.push(Arc::clone(target));
     }
 
@@ -320,8 +336,10 @@ impl DeviceShared {
         let mut present = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let targets = std::mem::take(&mut *present);
         drop(present);
-        targets.iter().for_each(|target| target.close());
-        self.default_target().shared().close();
+        let default = self.default_target().shared();
+        for target in targets.iter().chain([default]) {
+            target.close(TargetState::Deleted);
+        }
         targets
     }
 }

@@ -26,6 +26,7 @@ pub struct RequestCompletionParams {
 
 #[derive(Clone, Debug)]
 enum Detail {
+    /// Nothing more than what kind of thing it was.
     None,
     Read(IoTransfer),
     Write(IoTransfer),

@@ -97,7 +97,8 @@ impl Request {
     pub(crate) fn created(device: &Arc<DeviceShared>) -> Self {
         let mut level = Level::new(Arc::clone(device), Parameters::NoFormat);
         level.is_own = true;
-        Self::of(Irp::new(Origin::Driver, None, level))
+        let file = device.own_file().clone();
+        Self::of(Irp::new(Origin::Driver, Some(file), level))
     }
 
     /// Its name, by which [`StopNotice`](crate::StopNotice)s tell of it.
@@ -116,7 +117,8 @@ impl Request {
         self.with(|level| level.parameters.request_type())
     }
 
-    /// The file that it was made for.
+    /// The file that it was made for. One that a driver has made has a file of the driver's own, which nobody opens or closes, unless it was
+    /// [told](Self::set_file) another.
     #[doc(alias = "GetFileObject")]
     pub fn file(&self) -> Option<File> {
         self.irp().body().file.clone()
@@ -274,7 +276,15 @@ impl Request {
     /// As those of [`send`](Self::send), and [`NtStatus::INVALID_DEVICE_STATE`] for a request that the driver has made, [`NtStatus::INVALID_DEVICE_REQUEST`]
     /// for one that was formatted otherwise or goes to a file.
     #[doc(alias = "WDF_REQUEST_SEND_OPTION_SEND_AND_FORGET")]
-    pub fn send_and_forget(mut self, target: &IoTarget) -> Result<(), SendError> {
+    pub fn send_and_forget(self, target: &IoTarget) -> Result<(), SendError> {
+        self.forget(target, SendOptions::new())
+    }
+
+    pub(crate) fn forget(
+        mut self,
+        target: &IoTarget,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
         if self.with(|level| level.is_own) {
             return Err(sent::refused(self, NtStatus::INVALID_DEVICE_STATE));
         }
@@ -285,7 +295,7 @@ impl Request {
         self.format_using_current_type();
         let queue = self.with(|level| level.queue.take());
         let irp = Arc::clone(self.irp());
-        let sent = sent::send(self, target, SendOptions::new(), Told::Nobody);
+        let sent = sent::send(self, target, options, Told::Nobody);
         match (sent, queue) {
             (Ok(_), Some(queue)) => queue.left(&irp),
             (Ok(_), None) => {}

@@ -130,8 +130,10 @@ pub(super) fn send(
 fn refusal(irp: &Arc<Irp>, target: &TargetShared) -> Option<NtStatus> {
     let mut body = irp.body();
     let level = body.top();
-    if !matches!(level.format, Format::None) {
-        return target.refuses(&level.format);
+    match &level.format {
+        Format::None => {}
+        Format::Current => return target.refuses_current(&level.parameters),
+        format => return target.refuses(format),
     }
     let device = Arc::clone(&level.device);
     drop(body);

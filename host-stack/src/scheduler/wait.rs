@@ -7,7 +7,7 @@ use std::{
 
 use usbwright_target::Wait;
 
-use super::{Scheduler, WORKS_FOR, list::Entry};
+use super::{Scheduler, WORKS_FOR, across::along, list::Entry};
 
 impl Scheduler {
     /// Lets others go on with what this thread's callbacks keep in order, as it waits.
@@ -27,32 +27,43 @@ impl Scheduler {
     /// Waits in this thread until `ready` tells something, and does what is to be done meanwhile.
     pub(crate) fn wait_for<T>(&self, mut ready: impl FnMut() -> Option<T>) -> T {
         self.give_way();
+        let along = along();
         let mut listed = None;
+        let mut listed_along = Vec::new();
         let value = poll_fn(|cx| {
             loop {
                 if let Some(id) = listed.take() {
                     self.strike(id);
                 }
+                for (other, id) in along.iter().zip(listed_along.drain(..)) {
+                    other.strike(id);
+                }
                 if let Some(value) = self.pump_until(&mut ready) {
                     return Poll::Ready(value);
                 }
+                for other in &along {
+                    other.pump();
+                }
                 // What was put on the list before this thread was on the other is to be done here.
                 let id = self.enlist(cx.waker());
+                listed_along.extend(along.iter().map(|it| it.enlist(cx.waker())));
                 if let Some(value) = ready() {
                     self.strike(id);
+                    for (other, id) in along.iter().zip(&listed_along) {
+                        other.strike(*id);
+                    }
                     return Poll::Ready(value);
                 }
                 listed = Some(id);
-                if !self.has_work() {
+                if !self.has_work() && !along.iter().any(|it| it.has_work()) {
                     return Poll::Pending;
                 }
             }
         })
         .wait();
         // Something may be left to be done, and whoever left it may have woken this thread, and no other.
-        if self.has_work() {
-            self.notify();
-        }
+        self.notify_of_work();
+        along.iter().for_each(|it| it.notify_of_work());
         value
     }
 
@@ -60,6 +71,13 @@ impl Scheduler {
     pub(crate) fn nudge(&self) {
         let waiters = std::mem::take(&mut self.state().waiters);
         waiters.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Wakes who works the list off, if there is anything.
+    pub(super) fn notify_of_work(&self) {
+        if self.has_work() {
+            self.notify();
+        }
     }
 
     fn enlist(&self, waker: &Waker) -> u64 {
@@ -74,7 +92,7 @@ impl Scheduler {
         self.state().waiters.retain(|(it, _)| *it != id);
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         let state = self.state();
         !state.failed && state.ready.iter().any(Entry::is_free)
     }

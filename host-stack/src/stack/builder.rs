@@ -12,6 +12,7 @@ use crate::{
     buffers::{Agreed, IoType, IoTypeError},
     callbacks::Driver,
     device::{DeviceInit, DeviceShared, LockingConstraint},
+    names::DeviceNames,
     scheduler::{Scheduler, Threads},
     status::NtStatus,
     verifier::{OnViolation, Verifier},
@@ -27,6 +28,7 @@ pub struct StackBuilder {
     threads: Threads,
     on_violation: OnViolation,
     copies_neither: bool,
+    names: DeviceNames,
 }
 
 /// Why a stack did not start.
@@ -79,6 +81,12 @@ impl StackBuilder {
         self
     }
 
+    /// The names that its devices get, and find others by. By default they are known to nobody else.
+    pub fn names(mut self, names: &DeviceNames) -> Self {
+        self.names = names.clone();
+        self
+    }
+
     /// Has the data of control codes of method "neither" copied, where they are refused otherwise.
     #[doc(alias = "UmdfMethodNeitherAction")]
     pub fn copy_neither(mut self) -> Self {
@@ -96,6 +104,7 @@ impl StackBuilder {
         }
         let stack = Stack(Arc::new(Owner(self.load())));
         let shared = stack.shared();
+        let _ = shared.owner.set(Arc::downgrade(&stack.0));
         let change = shared.try_change();
         shared
             .scheduler
@@ -109,6 +118,7 @@ impl StackBuilder {
         let _ = shared.agreed.set(agreed);
         shared.start()?;
         drop(change);
+        shared.names.announce(shared);
         Ok(stack)
     }
 
@@ -122,6 +132,9 @@ impl StackBuilder {
             drivers: self.drivers.clone(),
             agreed: OnceLock::new(),
             copies_neither: self.copies_neither,
+            names: self.names.clone(),
+            owner: OnceLock::new(),
+            outside: Mutex::default(),
             state: Mutex::new(State {
                 loaded: 0,
                 devices: Vec::new(),
@@ -185,6 +198,7 @@ impl StackShared {
             io_type: IoType::default(),
             owns_power_policy: None,
             idle: Arc::clone(&self.idle),
+            stack: Weak::clone(&self.this),
             made: Arc::default(),
         }
     }

@@ -4,6 +4,7 @@ mod builder;
 mod change;
 mod idle;
 mod life;
+mod outside;
 mod power;
 
 use std::{
@@ -11,11 +12,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
-pub(crate) use self::idle::Idle;
 pub use self::{
     builder::{StackBuilder, StartError},
     change::{CallbackError, ChangeError, PnpState},
     idle::{IdleSettings, StayAwake},
+};
+pub(crate) use self::{
+    idle::Idle,
+    outside::{Answer, Outsider},
 };
 use crate::{
     application::{Handle, OpenOptions, Opening},
@@ -23,6 +27,7 @@ use crate::{
     callbacks::Driver,
     device::{Device, DeviceShared},
     file::File,
+    names::DeviceNames,
     request::{
         Parameters,
         irp::{Irp, Level, Origin},
@@ -50,6 +55,11 @@ pub(crate) struct StackShared {
     /// How drivers get at data, once their devices are made.
     agreed: OnceLock<Agreed>,
     copies_neither: bool,
+    names: DeviceNames,
+    /// Who has the stack, once it is built.
+    owner: OnceLock<Weak<Owner>>,
+    /// Drivers of other stacks that have opened this one.
+    outside: Mutex<Vec<Weak<dyn Outsider>>>,
     state: Mutex<State>,
     spare: Mutex<Vec<Arc<Irp>>>,
     idle: Arc<Idle>,
@@ -81,6 +91,20 @@ impl StackShared {
 
     pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
         &self.scheduler
+    }
+
+    pub(crate) fn names(&self) -> &DeviceNames {
+        &self.names
+    }
+
+    /// Who has the stack, if anybody does still.
+    pub(crate) fn owner(&self) -> Option<Arc<Owner>> {
+        self.owner.get()?.upgrade()
+    }
+
+    /// Whether it takes whoever wants to open it.
+    pub(crate) fn can_be_opened(&self) -> bool {
+        self.state().pnp.is_started()
     }
 
     pub(crate) fn copies_neither(&self) -> bool {
@@ -209,6 +233,7 @@ impl StackShared {
             .iter()
             .rev()
             .for_each(|device| device.abandon(NtStatus::DRIVER_PROCESS_TERMINATED));
+        self.tell_removed();
         self.scheduler.end();
     }
 

@@ -92,6 +92,8 @@ impl StackShared {
             irp.abandon(NtStatus::DEVICE_REMOVED);
         }
         drop(devices);
+        self.names.forget(self);
+        self.tell_removed();
         self.scheduler.nudge();
     }
 
@@ -167,11 +169,12 @@ impl Stack {
         let _change = shared.begin_change()?;
         if shared.pnp() == PnpState::Stopped {
             shared.start()?;
+            shared.names.announce(shared);
         }
         Ok(())
     }
 
-    /// Removes the stack in an orderly way, if no driver objects.
+    /// Removes the stack in an orderly way, if no driver objects. Drivers of other stacks that have it [open](crate::RemoteTarget) are asked first.
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend), and [`ChangeError::Vetoed`].
@@ -179,7 +182,10 @@ impl Stack {
         let shared = self.shared();
         let _change = shared.begin_change()?;
         if !shared.pnp().is_gone() {
-            shared.ask("query_remove", &|it, device| it.query_remove(device))?;
+            let asked = shared.ask_outside()?;
+            shared
+                .ask("query_remove", &|it, device| it.query_remove(device))
+                .inspect_err(|_| shared.tell_kept(&asked))?;
         }
         shared.take_away();
         Ok(())

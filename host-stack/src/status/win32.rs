@@ -45,11 +45,16 @@ win32_codes! {
     NOT_READY = 21 "ERROR_NOT_READY" Other: "The device is not ready.";
     BAD_COMMAND = 22 "ERROR_BAD_COMMAND" Other: "The device is in no state to do this.";
     CRC = 23 "ERROR_CRC" InvalidData: "The data came damaged.";
+    BAD_LENGTH = 24 "ERROR_BAD_LENGTH" InvalidInput: "The buffer's length is not that of what is asked for.";
     GEN_FAILURE = 31 "ERROR_GEN_FAILURE" Other: "The device does not work, for any reason that has no code of its own; a stall among them.";
+    HANDLE_EOF = 38 "ERROR_HANDLE_EOF" UnexpectedEof: "The file has nothing from there on.";
     NOT_SUPPORTED = 50 "ERROR_NOT_SUPPORTED" Unsupported: "This can't be done here.";
     DEV_NOT_EXIST = 55 "ERROR_DEV_NOT_EXIST" NotConnected: "The device is there no more.";
+    NETNAME_DELETED = 64 "ERROR_NETNAME_DELETED" ConnectionReset: "The other end has ended the connection.";
     REQ_NOT_ACCEP = 71 "ERROR_REQ_NOT_ACCEP" ResourceBusy: "No more requests are accepted now.";
     INVALID_PARAMETER = 87 "ERROR_INVALID_PARAMETER" InvalidInput: "A parameter is wrong.";
+    BROKEN_PIPE = 109 "ERROR_BROKEN_PIPE" BrokenPipe: "The pipe's other end is closed.";
+    DISK_FULL = 112 "ERROR_DISK_FULL" StorageFull: "There is no room for it on the disk.";
     SEM_TIMEOUT = 121 "ERROR_SEM_TIMEOUT" TimedOut: "The request took longer than it may.";
     INSUFFICIENT_BUFFER = 122 "ERROR_INSUFFICIENT_BUFFER" InvalidInput: "The buffer is too small, and nothing was put into it.";
     BUSY = 170 "ERROR_BUSY" ResourceBusy: "What was asked for is in use.";
@@ -66,6 +71,10 @@ win32_codes! {
     DEVICE_NOT_CONNECTED = 1167 "ERROR_DEVICE_NOT_CONNECTED" NotConnected: "The device is not attached.";
     NOT_FOUND = 1168 "ERROR_NOT_FOUND" NotFound: "What was asked for is not there.";
     CANCELLED = 1223 "ERROR_CANCELLED" Other: "The user took the operation back.";
+    CONNECTION_REFUSED = 1225 "ERROR_CONNECTION_REFUSED" ConnectionRefused: "The other end wants no connection.";
+    CONNECTION_INVALID = 1229 "ERROR_CONNECTION_INVALID" NotConnected: "There is no connection.";
+    HOST_UNREACHABLE = 1232 "ERROR_HOST_UNREACHABLE" HostUnreachable: "There is no way to the other end.";
+    CONNECTION_ABORTED = 1236 "ERROR_CONNECTION_ABORTED" ConnectionAborted: "The connection has failed on this side.";
     CONNECTION_COUNT_LIMIT = 1238 "ERROR_CONNECTION_COUNT_LIMIT" ResourceBusy: "The port has as many connections as it may have.";
     DRIVER_PROCESS_TERMINATED = 1291 "ERROR_DRIVER_PROCESS_TERMINATED" ConnectionAborted: "The process that hosts the driver died.";
     INTERNAL_ERROR = 1359 "ERROR_INTERNAL_ERROR" Other: "The framework failed.";
@@ -148,11 +157,16 @@ mod tests {
             (21, "NOT_READY"),
             (22, "BAD_COMMAND"),
             (23, "CRC"),
+            (24, "BAD_LENGTH"),
             (31, "GEN_FAILURE"),
+            (38, "HANDLE_EOF"),
             (50, "NOT_SUPPORTED"),
             (55, "DEV_NOT_EXIST"),
+            (64, "NETNAME_DELETED"),
             (71, "REQ_NOT_ACCEP"),
             (87, "INVALID_PARAMETER"),
+            (109, "BROKEN_PIPE"),
+            (112, "DISK_FULL"),
             (121, "SEM_TIMEOUT"),
             (122, "INSUFFICIENT_BUFFER"),
             (170, "BUSY"),
@@ -168,6 +182,10 @@ mod tests {
             (1167, "DEVICE_NOT_CONNECTED"),
             (1168, "NOT_FOUND"),
             (1223, "CANCELLED"),
+            (1225, "CONNECTION_REFUSED"),
+            (1229, "CONNECTION_INVALID"),
+            (1232, "HOST_UNREACHABLE"),
+            (1236, "CONNECTION_ABORTED"),
             (1238, "CONNECTION_COUNT_LIMIT"),
             (1291, "DRIVER_PROCESS_TERMINATED"),
             (1359, "INTERNAL_ERROR"),

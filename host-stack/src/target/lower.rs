@@ -7,7 +7,7 @@ use crate::{
     device::DeviceShared,
     request::{
         Parameters,
-        format::Format,
+        format::{Asked, Format},
         irp::{Irp, Level},
     },
     status::NtStatus,
@@ -43,25 +43,12 @@ impl Backend for Lower {
         }
         let cancelled = body.is_canceled();
         let above = body.top();
-        let mut level = match &above.format {
-            Format::Io {
-                parameters,
-                input,
-                output,
-                ..
-            } => {
-                let mut level = Level::new(Arc::clone(&lower), parameters.clone());
-                level.input.clone_from(input);
-                level.output.clone_from(output);
-                level
-            }
-            _ => {
-                let mut level = Level::new(Arc::clone(&lower), above.parameters.clone());
-                level.input.clone_from(&above.input);
-                level.output.clone_from(&above.output);
-                level
-            }
+        let Some(asked) = Asked::of(above) else {
+            drop(body);
+            return irp.ended(NtStatus::INVALID_DEVICE_REQUEST.into());
         };
+        let mut level = Level::new(Arc::clone(&lower), asked.parameters);
+        (level.input, level.output) = (asked.input, asked.output);
         level.canceled = cancelled;
         body.levels.push(level);
         drop(body);

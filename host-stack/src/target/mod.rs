@@ -1,21 +1,27 @@
 //! I/O targets: what a driver sends requests to.
 
+mod file;
+mod format;
 mod lower;
+mod remote;
 mod state;
 pub mod usb;
 
 use std::{fmt, sync::Arc};
 
-use crate::{
-    ControlCode, Memory, MemoryOffset, Window,
-    request::{Control, Parameters, Request, Transfer, format::Format},
-    status::{HResult, NtStatus, Win32Error},
-    verifier::Rule,
+pub use self::{
+    file::{FileKind, FileTarget, FileTargetError},
+    remote::{RemoteTarget, RemoteTargetCallbacks},
 };
-
 pub(crate) use self::{
+    format::window,
     lower::Lower,
     state::{Admission, Backend, TargetShared},
+};
+use crate::{
+    file::File,
+    status::{HResult, NtStatus, Win32Error},
+    verifier::Rule,
 };
 
 /// Whether a target takes requests.
@@ -27,8 +33,22 @@ pub enum TargetState {
     Started,
     /// It keeps them until it is started.
     Stopped,
-    /// It will not any more: whatever is sent is refused.
+    /// It does not, as the device of a [remote target](RemoteTarget) may be removed: whatever is sent is refused.
+    ClosedForQueryRemove,
+    /// It does not: whatever is sent is refused.
     Closed,
+    /// It never will again, as its driver's device has gone.
+    Deleted,
+}
+
+impl TargetState {
+    /// Whether whatever is sent is refused, also where the state is to be ignored.
+    fn is_closed(self) -> bool {
+        matches!(
+            self,
+            Self::ClosedForQueryRemove | Self::Closed | Self::Deleted
+        )
+    }
 }
 
 /// What becomes of what was sent, when a target is stopped.
@@ -43,7 +63,32 @@ pub enum SentIoAction {
     LeaveSentIoPending,
 }
 
-/// What a driver sends requests to: the next driver below, or a USB device, pipe or file. Clones are handles of the same target.
+/// What a driver sends requests to: the next driver below, a USB device or pipe, a [file](FileTarget) or the device of [another stack](RemoteTarget). Clones are handles of
+/// the same target.
+///
+/// ```
+/// use usbwright_host_stack::{Device, Memory, SendOptions, status::HResult};
+///
+/// async fn first_bytes(device: &Device, memory: &Memory) -> Result<usize, HResult> {
+///     let target = device.default_target();
+///     let mut request = device.create_request();
+///     target.format_for_read(&mut request, Some(memory), None, 0)?;
+///     let sent = request.send(target, SendOptions::new());
+///     let (_request, params) = sent.map_err(|error| error.status)?.await;
+///     Ok(params.information())
+/// }
+/// ```
+///
+/// A request that is on its way is not sent again:
+///
+/// ```compile_fail,E0382
+/// use usbwright_host_stack::{IoTarget, Request, SendOptions};
+///
+/// fn twice(request: Request, target: &IoTarget) {
+///     let _first = request.send(target, SendOptions::new());
+///     let _second = request.send(target, SendOptions::new());
+/// }
+/// ```
 #[doc(alias = "IWDFIoTarget")]
 #[doc(alias = "IWDFIoTargetStateManagement")]
 #[derive(Clone)]
@@ -75,7 +120,7 @@ impl IoTarget {
     #[doc(alias = "Start")]
     pub fn start(&self) -> Result<(), HResult> {
         let mut state = self.0.state();
-        if state.state == TargetState::Closed {
+        if state.state.is_closed() {
             return Err(NtStatus::INVALID_DEVICE_STATE.into());
         }
         state.state = TargetState::Started;
@@ -122,112 +167,13 @@ impl IoTarget {
     /// Refuses requests from now on. What was sent is taken back; what waits ends with [`NtStatus::WDF_DEVICE_REMOVED_NOT_SENT`].
     #[doc(alias = "Remove")]
     pub fn remove(&self) {
-        self.0.close();
+        self.0.close(TargetState::Closed);
     }
 
-    /// Formats a request as a read of up to as many bytes as `memory` has room for, or the part of it that `offset` names. No memory is a read of no bytes.
-    ///
-    /// # Errors
-    /// Where the part is not in the memory.
-    #[doc(alias = "FormatRequestForRead")]
-    pub fn format_for_read(
-        &self,
-        request: &mut Request,
-        memory: Option<&Memory>,
-        offset: Option<MemoryOffset>,
-        device_offset: u64,
-    ) -> Result<(), HResult> {
-        let output = window(memory, offset)?;
-        let parameters = Parameters::Read(transfer(output.as_ref(), device_offset));
-        self.format_io(request, parameters, None, output)
-    }
-
-    /// Formats a request as a write of `memory`, or the part of it that `offset` names. No memory is a write of no bytes.
-    ///
-    /// # Errors
-    /// Where the part is not in the memory.
-    #[doc(alias = "FormatRequestForWrite")]
-    pub fn format_for_write(
-        &self,
-        request: &mut Request,
-        memory: Option<&Memory>,
-        offset: Option<MemoryOffset>,
-        device_offset: u64,
-    ) -> Result<(), HResult> {
-        let input = window(memory, offset)?;
-        let parameters = Parameters::Write(transfer(input.as_ref(), device_offset));
-        self.format_io(request, parameters, input, None)
-    }
-
-    /// Formats a request as a control code.
-    ///
-    /// # Errors
-    /// Where a part is not in its memory.
-    #[doc(alias = "FormatRequestForIoctl")]
-    pub fn format_for_ioctl(
-        &self,
-        request: &mut Request,
-        code: ControlCode,
-        input: Option<(&Memory, Option<MemoryOffset>)>,
-        output: Option<(&Memory, Option<MemoryOffset>)>,
-    ) -> Result<(), HResult> {
-        let part = |it: Option<(&Memory, Option<MemoryOffset>)>| match it {
-            Some((memory, offset)) => window(Some(memory), offset),
-            None => Ok(None),
-        };
-        let (input, output) = (part(input)?, part(output)?);
-        let length = |it: &Option<Window>| it.as_ref().map_or(0, Window::len);
-        let parameters = Parameters::DeviceControl(Control {
-            code,
-            input: length(&input),
-            output: length(&output),
-        });
-        self.format_io(request, parameters, input, output)
-    }
-
-    /// Formats a request to have written what is buffered.
-    #[doc(alias = "FormatRequestForFlush")]
-    pub fn format_for_flush(&self, request: &mut Request) {
-        request.format(Format::Io {
-            parameters: Parameters::Flush,
-            input: None,
-            output: None,
-        });
-    }
-
-    fn format_io(
-        &self,
-        request: &mut Request,
-        parameters: Parameters,
-        input: Option<Window>,
-        output: Option<Window>,
-    ) -> Result<(), HResult> {
-        let format = Format::Io {
-            parameters,
-            input,
-            output,
-        };
-        if let Some(status) = self.0.backend.refuses(&format) {
-            return Err(status.into());
-        }
-        request.format(format);
-        Ok(())
-    }
-}
-
-pub(crate) fn window(
-    memory: Option<&Memory>,
-    offset: Option<MemoryOffset>,
-) -> Result<Option<Window>, HResult> {
-    let window = memory.map(|memory| Window::new(memory, offset)).transpose();
-    window.map_err(|error| error.status().into())
-}
-
-fn transfer(window: Option<&Window>, offset: u64) -> Transfer {
-    Transfer {
-        length: window.map_or(0, Window::len),
-        offset,
-        key: 0,
+    /// Takes back what was sent for a file, and has not ended, and what of that file waits. It ends in its time, and tells how.
+    #[doc(alias = "CancelSentRequestsForFile")]
+    pub fn cancel_sent_for_file(&self, file: &File) {
+        self.0.cancel_for(file);
     }
 }
 

@@ -8,7 +8,9 @@ use std::{
 use super::TargetState;
 use crate::{
     device::DeviceShared,
+    file::File,
     request::{
+        Parameters,
         format::Format,
         irp::{Asker, Irp, Location, SendId},
     },
@@ -19,6 +21,10 @@ use crate::{
 pub(crate) trait Backend: Send + Sync {
     /// What is wrong with a request for it.
     fn refuses(&self, format: &Format) -> Option<NtStatus>;
+    /// What is wrong with sending it on a request as it came.
+    fn refuses_current(&self, _parameters: &Parameters) -> Option<NtStatus> {
+        self.refuses(&Format::Current)
+    }
     /// Begins with a request; [`Irp::ended`] is called when it has ended.
     fn start(&self, irp: &Arc<Irp>);
     /// Takes a request back, which ends soon.
@@ -82,12 +88,36 @@ impl TargetShared {
         self.backend.refuses(format)
     }
 
+    pub(crate) fn refuses_current(&self, parameters: &Parameters) -> Option<NtStatus> {
+        match parameters {
+            // A driver has made it, and it has come as nothing.
+            Parameters::NoFormat => Some(NtStatus::INVALID_DEVICE_REQUEST),
+            _ => self.backend.refuses_current(parameters),
+        }
+    }
+
+    /// Whether it takes no requests, and has none.
+    pub(crate) fn is_closed(&self) -> bool {
+        let state = self.state();
+        state.state.is_closed() && state.sent.is_empty()
+    }
+
+    /// Takes requests from now on, unless its device has gone.
+    pub(super) fn open(&self) -> bool {
+        let mut state = self.state();
+        let opens = state.state != TargetState::Deleted;
+        if opens {
+            state.state = TargetState::Started;
+        }
+        opens
+    }
+
     /// Takes a request, if it takes any.
     pub(crate) fn admit(&self, irp: &Arc<Irp>, whatever: bool) -> Option<Admission> {
         let mut state = self.state();
         let pends = state.state == TargetState::Stopped || state.starting;
         match state.state {
-            TargetState::Closed => None,
+            it if it.is_closed() => None,
             _ if pends && !whatever => {
                 state.pended.push_back(Arc::clone(irp));
                 Some(Admission::Wait)
@@ -158,11 +188,25 @@ impl TargetShared {
 
     pub(super) fn cancel_all(&self) {
         let sent = self.state().sent.clone();
-        for irp in sent {
-            let id = self.send_of(&irp);
-            if let Some(id) = id {
-                irp.cancel(Asker::Sender(id));
-            }
+        sent.iter().for_each(|irp| self.take_back(irp));
+    }
+
+    /// Takes back what belongs to a file, whether it waits or was sent.
+    pub(super) fn cancel_for(&self, file: &File) {
+        let state = self.state();
+        let all = state.pended.iter().chain(&state.sent);
+        let all: Vec<_> = all.cloned().collect();
+        drop(state);
+        let is_its = |irp: &&Arc<Irp>| irp.body().file.as_ref() == Some(file);
+        all.iter()
+            .filter(is_its)
+            .for_each(|irp| self.take_back(irp));
+    }
+
+    fn take_back(&self, irp: &Arc<Irp>) {
+        let id = self.send_of(irp);
+        if let Some(id) = id {
+            irp.cancel(Asker::Sender(id));
         }
     }
 
@@ -191,11 +235,6 @@ impl TargetShared {
         true
     }
 
-    /// Whether it takes nothing any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.state().state == TargetState::Closed
-    }
-
     /// Whether nothing that was sent is being done.
     pub(crate) fn is_idle(&self) -> bool {
         self.state().sent.is_empty()
@@ -210,7 +249,7 @@ impl TargetShared {
             let mut state = self.state();
             let next = match state.state {
                 TargetState::Started => state.pended.pop_front(),
-                TargetState::Stopped | TargetState::Closed => None,
+                _ => None,
             };
             let Some(irp) = next else {
                 state.starting = false;
@@ -222,10 +261,12 @@ impl TargetShared {
         }
     }
 
-    /// It takes nothing any more. What was sent is taken back.
-    pub(crate) fn close(&self) {
+    /// It takes nothing any more, or for now, as `to` says. What was sent is taken back.
+    pub(crate) fn close(&self, to: TargetState) {
         let mut state = self.state();
-        state.state = TargetState::Closed;
+        if state.state != TargetState::Deleted {
+            state.state = to;
+        }
         let pended = std::mem::take(&mut state.pended);
         drop(state);
         self.backend.stopped();
@@ -238,7 +279,7 @@ impl TargetShared {
 
     /// The stack has failed: nobody waits any more for what was sent.
     pub(crate) fn abandon(&self, status: NtStatus) {
-        self.close();
+        self.close(TargetState::Deleted);
         let sent = std::mem::take(&mut self.state().sent);
         sent.iter().for_each(|irp| irp.abandon(status));
     }

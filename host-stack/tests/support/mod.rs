@@ -1,6 +1,9 @@
 //! Drivers and stacks for tests.
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
+pub(crate) mod own;
+pub(crate) mod seeds;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -169,15 +172,19 @@ pub(crate) struct Slow {
 impl Slow {
     pub(crate) fn driver(&self) -> impl Driver {
         let slow = self.clone();
-        driver(move |device| {
-            let slow = slow.clone();
-            let queue = device.parallel_queue().default_queue();
-            queue
-                .allow_zero_length(true)
-                .on_default(move |_, request| slow.take_in(request))
-                .create()
-                .map(drop)
-        })
+        driver(move |device| slow.queue(device, true))
+    }
+
+    /// Makes the device's default queue.
+    pub(crate) fn queue(&self, device: &Device, power_managed: bool) -> Result<(), HResult> {
+        let slow = self.clone();
+        let queue = device.parallel_queue().default_queue();
+        queue
+            .power_managed(power_managed)
+            .allow_zero_length(true)
+            .on_default(move |_, request| slow.take_in(request))
+            .create()
+            .map(drop)
     }
 
     fn take_in(&self, request: Request) {
