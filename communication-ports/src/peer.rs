@@ -1,0 +1,72 @@
+//! Who is at the other end of a connection, as the kernel tells it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::net::sockopt::socket_peercred;
+
+use crate::{socket::Socket, sockopt};
+
+/// The process that made a connection, as it was then.
+///
+/// The kernel tells all of it; nothing comes from the process itself.
+#[derive(Debug)]
+pub struct Peer {
+    uid: u32,
+    gid: u32,
+    pid: i32,
+    groups: Vec<u32>,
+    pidfd: Option<OwnedFd>,
+}
+
+impl Peer {
+    pub(crate) fn of(socket: &Socket) -> io::Result<Self> {
+        let told = socket_peercred(socket)?;
+        Ok(Self {
+            uid: told.uid.as_raw(),
+            gid: told.gid.as_raw(),
+            pid: told.pid.as_raw_nonzero().get(),
+            groups: sockopt::peer_groups(socket.as_fd())?,
+            pidfd: sockopt::peer_pidfd(socket.as_fd()).ok(),
+        })
+    }
+
+    /// Its effective user id.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// Its effective group id.
+    pub fn gid(&self) -> u32 {
+        self.gid
+    }
+
+    /// Its process id. The process may have ended, and another may have the number now: see [`pidfd`](Self::pidfd).
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its supplementary groups.
+    pub fn groups(&self) -> &[u32] {
+        &self.groups
+    }
+
+    /// The process itself, whatever becomes of its number. Linux before 6.5 has none.
+    pub fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// A peer for tests.
+    #[cfg(test)]
+    pub(crate) fn fake(uid: u32, gid: u32, groups: &[u32]) -> Self {
+        Self {
+            uid,
+            gid,
+            pid: 1,
+            groups: groups.to_vec(),
+            pidfd: None,
+        }
+    }
+}
