@@ -1,7 +1,8 @@
 //! A message with its reply between two processes, beside a bare exchange over a `SOCK_SEQPACKET` socket in the same run.
 //!
 //! After criterion's own figures it measures in pairs, each time the bare exchange right beside ours, and tells the median of the ratios: what
-//! the machine does besides hits both.
+//! the machine does besides hits both. What a wake-up costs depends on where it goes to: so this is done twice, with the two processes on a
+//! processor each, and both on one.
 
 use std::{
     env, hint, io,
@@ -16,9 +17,12 @@ use std::{
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, accept, bind, connect, listen,
-    recv, send, socket,
+use rustix::{
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, accept, bind, connect,
+        listen, recv, send, socket,
+    },
+    thread::{CpuSet, sched_setaffinity},
 };
 use usbwright_ports::{
     Callbacks, Client, Connection, Deadline, Filter, LONGEST, NameSpace, PortOptions, Sent,
@@ -33,19 +37,35 @@ const EXCHANGES: u32 = 1000;
 
 fn main() {
     if let Ok(role) = env::var(ROLE) {
-        let (role, directory) = role.split_once(' ').expect("a role has a directory");
-        return play(role, Path::new(directory));
+        let mut words = role.splitn(3, ' ');
+        let mut word = || words.next().expect("a role has three words");
+        let (role, processor) = (word(), word());
+        stay_on(processor.parse().expect("a processor has a number"));
+        return play(role, Path::new(word()));
     }
-    let directory = tempfile::tempdir().expect("there is room for a directory");
-    let mut subjects: Vec<Subject> = vec![bare(directory.path())];
-    for worker in ["reply_and_get", "reply", "workers"] {
-        subjects.push(port(directory.path(), worker));
-    }
+    stay_on(0);
     let mut criterion = Criterion::default().configure_from_args();
-    measure(&mut criterion, &mut subjects);
+    for (placement, processor) in [("two processors", 1), ("one processor", 0)] {
+        let directory = tempfile::tempdir().expect("there is room for a directory");
+        let place = (directory.path(), processor);
+        let mut subjects: Vec<Subject> = vec![bare(place)];
+        for worker in ["reply_and_get", "reply", "workers"] {
+            subjects.push(port(place, worker));
+        }
+        measure(&mut criterion, placement, &mut subjects);
+        if !env::args().any(|it| it == "--test" || it == "--list") {
+            compare(placement, &mut subjects);
+        }
+    }
     criterion.final_summary();
-    if !env::args().any(|it| it == "--test" || it == "--list") {
-        compare(&mut subjects);
+}
+
+/// Keeps this process on one processor, if there is more than one.
+fn stay_on(processor: usize) {
+    let mut only = CpuSet::new();
+    only.set(processor);
+    if let Err(error) = sched_setaffinity(None, &only) {
+        eprintln!("not bound to processor {processor}: {error}");
     }
 }
 
@@ -65,16 +85,19 @@ impl Drop for Peer {
     }
 }
 
-fn spawn(role: &str, directory: &Path) -> Peer {
+/// A directory for sockets, and the processor of the other process.
+type Place<'a> = (&'a Path, usize);
+
+fn spawn(role: &str, (directory, processor): Place<'_>) -> Peer {
     let program = env::current_exe().expect("a program has a file");
     let child = Command::new(program)
-        .env(ROLE, format!("{role} {}", directory.display()))
+        .env(ROLE, format!("{role} {processor} {}", directory.display()))
         .spawn();
     Peer(child.expect("a program can start itself"))
 }
 
-fn measure(criterion: &mut Criterion, subjects: &mut [Subject]) {
-    let mut group = criterion.benchmark_group("message with reply");
+fn measure(criterion: &mut Criterion, placement: &str, subjects: &mut [Subject]) {
+    let mut group = criterion.benchmark_group(format!("message with reply, {placement}"));
     group.throughput(Throughput::Elements(1));
     for length in LENGTHS {
         let message = Bytes::from(vec![0x5A; length]);
@@ -88,7 +111,7 @@ fn measure(criterion: &mut Criterion, subjects: &mut [Subject]) {
 }
 
 /// The median ratio of each subject to the first, and its spread.
-fn compare(subjects: &mut [Subject]) {
+fn compare(placement: &str, subjects: &mut [Subject]) {
     let [bare, others @ ..] = subjects else {
         return;
     };
@@ -105,7 +128,7 @@ fn compare(subjects: &mut [Subject]) {
                 .collect();
             ratios.sort_by(f64::total_cmp);
             println!(
-                "{length} bytes, {}: {:.2} × the bare exchange (quartiles {:.2} and {:.2}, {PAIRS} pairs)",
+                "{placement}, {length} bytes, {}: {:.2} × the bare exchange (quartiles {:.2} and {:.2}, {PAIRS} pairs)",
                 other.name,
                 ratios[PAIRS / 2],
                 ratios[PAIRS / 4],
@@ -124,12 +147,12 @@ fn time(subject: &mut Subject, message: &Bytes) -> Duration {
 }
 
 /// Two processes with nothing but a socket.
-fn bare(directory: &Path) -> Subject {
+fn bare(place: Place<'_>) -> Subject {
     let listener = seqpacket();
-    let address = SocketAddrUnix::new(directory.join("bare")).expect("the path is short");
+    let address = SocketAddrUnix::new(place.0.join("bare")).expect("the path is short");
     bind(&listener, &address).expect("the name is free");
     listen(&listener, 1).expect("a bound socket listens");
-    let peer = spawn("bare", directory);
+    let peer = spawn("bare", place);
     let end = accept(&listener).expect("the child connects");
     Subject {
         name: "bare".into(),
@@ -159,14 +182,14 @@ impl Callbacks for Accepting {
 }
 
 /// A driver in this process and a service in another.
-fn port(directory: &Path, worker: &str) -> Subject {
+fn port(place: Place<'_>, worker: &str) -> Subject {
     let (connections, connected) = mpsc::channel();
     let filter = Filter::new().expect("there are threads");
-    let options = PortOptions::new(worker.parse().expect("it is a name"))
-        .name_space(NameSpace::at(directory));
+    let options =
+        PortOptions::new(worker.parse().expect("it is a name")).name_space(NameSpace::at(place.0));
     let port = filter.create_port(options, Accepting(connections));
     let port = port.expect("the name is free");
-    let peer = spawn(worker, directory);
+    let peer = spawn(worker, place);
     let connection = connected.recv().expect("the child connects");
     let mut driver = Driver {
         connection,

@@ -83,6 +83,8 @@
 
 mod client;
 mod deadline;
+#[doc(hidden)]
+pub mod exchange;
 pub mod layout;
 mod link;
 mod name;

@@ -26,7 +26,9 @@ fn the_time_is_up_before_a_get_takes_the_message() {
         .send_message("early", Some(4), 5 * SECOND)
         .start();
     clock.advance(5 * SECOND - Duration::from_nanos(1));
-    let other = connection.send_message("next", None, Deadline::Never).start();
+    let other = connection
+        .send_message("next", None, Deadline::Never)
+        .start();
     clock.advance(Duration::from_nanos(1));
     let error = sending.wait().unwrap_err();
     assert_eq!(error, SendError::TimedOutBeforeDelivery);

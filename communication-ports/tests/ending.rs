@@ -26,10 +26,12 @@ use zerocopy::IntoBytes as _;
 fn everybody_is_told(end: impl FnOnce(Client, Connection, &Setup), by_peer: bool) {
     let stall = Arc::new(Barrier::new(2));
     let its = Arc::clone(&stall);
+    let (calls, called) = std::sync::mpsc::channel();
     let setup = Setup::with(
         Clock::System,
         move |driver| {
             driver.message = Box::new(move |_, _| {
+                calls.send(()).unwrap();
                 its.wait();
                 Err(NtStatus::CANCELLED)
             });
@@ -55,6 +57,7 @@ fn everybody_is_told(end: impl FnOnce(Client, Connection, &Setup), by_peer: bool
         });
         let sending = client.send_message("answer me", 0).start();
         let asking = scope.spawn(|| sending.wait().unwrap_err());
+        called.recv_timeout(PATIENCE).unwrap();
         end(client.clone(), connection.clone(), &setup);
         for it in waiting {
             assert_eq!(it.join().unwrap(), SendError::Disconnected);
@@ -62,7 +65,10 @@ fn everybody_is_told(end: impl FnOnce(Client, Connection, &Setup), by_peer: bool
         for it in gets {
             // The message that waits does not fit.
             let error = it.join().unwrap();
-            assert!(matches!(error, GetError::Disconnected | GetError::TooSmall { needed: 9 }));
+            assert!(matches!(
+                error,
+                GetError::Disconnected | GetError::TooSmall { needed: 9 }
+            ));
         }
         assert_eq!(asking.join().unwrap(), AnswerError::Disconnected);
     });
@@ -156,7 +162,9 @@ fn a_client_that_drops_all_its_handles_is_gone() {
     let other = client.clone();
     drop(client);
     let get = other.get_message().start();
-    let sent = connection.send_message("hear", None, Deadline::Never).wait();
+    let sent = connection
+        .send_message("hear", None, Deadline::Never)
+        .wait();
     assert_eq!(sent, Ok(Sent::Delivered));
     get.wait().unwrap();
     drop(other);
@@ -305,7 +313,9 @@ fn nonsense_ends_its_own_connection_with_a_reason() {
         assert_eq!(raw.hear(), None);
     }
     let waiting = client.get_message().start();
-    let sent = connection.send_message("well", None, Deadline::Never).wait();
+    let sent = connection
+        .send_message("well", None, Deadline::Never)
+        .wait();
     assert_eq!(sent, Ok(Sent::Delivered));
     assert_eq!(waiting.wait().unwrap().data, "well");
 }
@@ -347,7 +357,10 @@ fn a_client_that_asks_and_never_listens_costs_little_and_loses_its_connection() 
         }
     }
     let why = setup.disconnected();
-    assert!(matches!(why, Ended::Violation(Violation::NotReading(_))), "{why:?}");
+    assert!(
+        matches!(why, Ended::Violation(Violation::NotReading(_))),
+        "{why:?}"
+    );
 }
 
 #[test]

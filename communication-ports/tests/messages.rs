@@ -317,9 +317,17 @@ fn a_drivers_status_reaches_its_client() {
     let (client, _connection) = setup.connect();
     for (message, status, win32) in [
         ("1", NtStatus::DATATYPE_MISALIGNMENT, Win32Error::NOACCESS),
-        ("2", NtStatus::BUFFER_TOO_SMALL, Win32Error::INSUFFICIENT_BUFFER),
+        (
+            "2",
+            NtStatus::BUFFER_TOO_SMALL,
+            Win32Error::INSUFFICIENT_BUFFER,
+        ),
         ("3", NtStatus::DRIVER_INTERNAL_ERROR, Win32Error::IO_DEVICE),
-        ("4", NtStatus::INVALID_PARAMETER, Win32Error::INVALID_PARAMETER),
+        (
+            "4",
+            NtStatus::INVALID_PARAMETER,
+            Win32Error::INVALID_PARAMETER,
+        ),
     ] {
         let error = client.send_message(message, 10).wait().unwrap_err();
         assert_eq!(error, AnswerError::Failed(status));

@@ -94,7 +94,7 @@ pub(crate) enum Answered {
 
 impl Answered {
     /// Reads the reply.
-    pub(super) fn read(self) -> Result<Sent, SendError> {
+    pub(crate) fn read(self) -> Result<Sent, SendError> {
         let read = |data: Payload| {
             data.read()
                 .map_err(|error| SendError::Resources(error.kind()))

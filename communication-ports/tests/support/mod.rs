@@ -80,7 +80,11 @@ pub fn name() -> PortName {
 impl Setup {
     /// A port that accepts many.
     pub fn new() -> Self {
-        Self::with(Clock::System, |_| {}, |options| options.max_connections(100))
+        Self::with(
+            Clock::System,
+            |_| {},
+            |options| options.max_connections(100),
+        )
     }
 
     pub fn clocked(clock: impl Into<Clock>) -> Self {
@@ -120,17 +124,23 @@ impl Setup {
 
     /// The next connection that the driver is told of, and its context.
     pub fn connected(&self) -> (Connection, Vec<u8>) {
-        match self.told.recv_timeout(PATIENCE) {
-            Ok(Told::Connected(connection, context)) => (connection, context),
-            other => panic!("no connection: {other:?}"),
+        loop {
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(Told::Connected(connection, context)) => return (connection, context),
+                Ok(Told::Disconnected(_)) => {}
+                Err(_) => panic!("no connection"),
+            }
         }
     }
 
     /// Why the next connection ended that the driver is told of.
     pub fn disconnected(&self) -> Ended {
-        match self.told.recv_timeout(PATIENCE) {
-            Ok(Told::Disconnected(why)) => why,
-            other => panic!("no disconnection: {other:?}"),
+        loop {
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(Told::Disconnected(why)) => return why,
+                Ok(Told::Connected(..)) => {}
+                Err(_) => panic!("no disconnection"),
+            }
         }
     }
 }
