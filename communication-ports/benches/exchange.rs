@@ -33,7 +33,7 @@ use usbwright_ports::{
 const ROLE: &str = "USBWRIGHT_PORTS_BENCH";
 const LENGTHS: [usize; 2] = [64, 4096];
 const PAIRS: usize = 101;
-const EXCHANGES: u32 = 1000;
+const EXCHANGES: u32 = 200;
 
 fn main() {
     if let Ok(role) = env::var(ROLE) {

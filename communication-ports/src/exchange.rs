@@ -107,17 +107,13 @@ impl ClientExchange {
         self.0.get(capacity)
     }
 
-    /// How a get has ended, once: the message's number, its data and the room for a reply; or why there is none.
-    pub fn take_get(&mut self, get: u64) -> Option<Result<(u64, Bytes, Option<u32>), GetError>> {
+    /// How a get has ended, once: the message's number and its data, or why there is none.
+    pub fn take_get(&mut self, get: u64) -> Option<Result<(u64, Bytes), GetError>> {
         let got = self.0.take_get(get)?;
         Some(match got {
-            Ok(Arrived {
-                message,
-                reply,
-                data,
-            }) => data
+            Ok(Arrived { message, data, .. }) => data
                 .read()
-                .map(|data| (message, data, reply))
+                .map(|data| (message, data))
                 .map_err(|error| GetError::Resources(error.kind())),
             Err(Failed { status, needed }) if status == NtStatus::BUFFER_TOO_SMALL => {
                 let needed = needed as usize;

@@ -31,6 +31,17 @@ const DESCRIPTORS: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Socket(OwnedFd);
 
+/// Whether a packet was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It was.
+    Sent,
+    /// The socket is full; it tells when there is room.
+    Full,
+    /// The system has no memory now, or too many descriptors are on their way. Nobody tells when that is over.
+    Later,
+}
+
 /// What there was to receive.
 #[derive(Debug)]
 pub(crate) enum Received {
@@ -55,8 +66,8 @@ impl Socket {
         )?))
     }
 
-    /// Sends a packet, whole: `false` where there is no room for it now.
-    pub(crate) fn send(&self, packet: &Packet) -> io::Result<bool> {
+    /// Sends a packet, whole, if there is room for it.
+    pub(crate) fn send(&self, packet: &Packet) -> io::Result<Delivery> {
         let header = packet.header.as_bytes();
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -75,8 +86,9 @@ impl Socket {
             }
         };
         match sent {
-            Ok(_) => Ok(true),
-            Err(Errno::AGAIN | Errno::NOBUFS | Errno::TOOMANYREFS) => Ok(false),
+            Ok(_) => Ok(Delivery::Sent),
+            Err(Errno::AGAIN) => Ok(Delivery::Full),
+            Err(Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => Ok(Delivery::Later),
             Err(Errno::INTR) => self.send(packet),
             Err(error) => Err(error.into()),
         }

@@ -23,6 +23,9 @@ use crate::{
 /// How long a port may take to accept a connection, unless the client says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What is longer than a timeout is cut to this: a hundred days.
+const FOR_EVER: Duration = Duration::from_secs(100 * 24 * 60 * 60);
+
 /// How to connect to a port.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
@@ -84,13 +87,13 @@ impl ConnectOptions {
     /// See [`ConnectError`].
     #[doc(alias = "FilterConnectCommunicationPort")]
     pub fn connect(self) -> Result<Client, ConnectError> {
-        let until = Instant::now() + self.timeout;
+        let timeout = self.timeout.clamp(Duration::from_micros(1), FOR_EVER);
+        let until = Instant::now() + timeout;
         if self.context.len() > LONGEST_CONTEXT {
             return Err(ConnectError::ContextTooLong(self.context.len()));
         }
         let socket = Socket::new()?;
         // Only to connect: whatever is sent later does not wait.
-        let timeout = self.timeout.max(Duration::from_micros(1));
         set_socket_timeout(&socket, Timeout::Send, Some(timeout))
             .map_err(|error| ConnectError::Io(error.into()))?;
         self.space

@@ -133,7 +133,8 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     pub(super) fn new(message: u64, status: NtStatus, data: Bytes, server_takes: usize) -> Self {
         // One byte more than any sender has room for tells as much as all of them.
-        let data = data.slice(..data.len().min(server_takes + 1));
+        let mut data = data;
+        data.truncate(server_takes + 1);
         Self {
             message,
             status,

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     task::Waker,
     thread::ThreadId,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::event::epoll::EventFlags;
@@ -27,12 +27,15 @@ pub(crate) use watcher::{Watch, Watched, Watcher};
 
 use crate::{
     Ended, Violation,
-    socket::{Received, Socket},
+    socket::{Delivery, Received, Socket},
     wire::{PACKET_SIZE, Packet},
 };
 
 /// How many packets a watcher reads of one connection before it looks after others.
 const PACKETS_AT_A_TIME: usize = 16;
+
+/// When what the system had no memory for is tried again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// What a connection means, at one of its ends: a state machine without I/O.
 pub(crate) trait Core: Send + 'static {
@@ -81,8 +84,8 @@ pub(crate) struct State<C> {
     buffer: Option<Box<[u8]>>,
     /// Threads that wait for whoever leads.
     followers: VecDeque<(ThreadId, Waker)>,
-    /// The socket had no room for what is to be sent.
-    blocked: bool,
+    /// Why what is to be sent was not.
+    blocked: Option<Delivery>,
     /// Nothing can be sent any more; something may still be there to be read.
     broken: bool,
     /// What the watcher looks for.
@@ -110,7 +113,7 @@ impl<C: Core> Link<C> {
                 socket: Some(socket),
                 buffer: Some(vec![0; PACKET_SIZE].into()),
                 followers: VecDeque::new(),
-                blocked: false,
+                blocked: None,
                 broken: false,
                 armed: EventFlags::empty(),
                 timer: None,
@@ -137,13 +140,21 @@ impl<C: Core> Link<C> {
         state.flush();
         self.arm(&mut state);
         let woken = std::mem::take(state.core.woken());
-        let unwatched = state.blocked && state.ended.is_none() && self.watch.get().is_none();
+        let blocked = state.blocked.filter(|_| state.ended.is_none());
         drop(state);
         woken.into_iter().for_each(Waker::wake);
-        if unwatched {
-            self.watch_alone();
+        if let Some(delivery) = blocked {
+            self.send_later(delivery);
         }
         result
+    }
+
+    /// Has the watcher see to it that what could not be sent is.
+    fn send_later(self: &Arc<Self>, delivery: Delivery) {
+        self.watch_alone();
+        if delivery == Delivery::Later {
+            self.tick_at(Instant::now() + RETRY);
+        }
     }
 
     /// Has the watcher look for what nobody else does.
@@ -153,7 +164,7 @@ impl<C: Core> Link<C> {
         };
         let mut interest = EventFlags::empty();
         interest.set(EventFlags::IN, state.buffer.is_some());
-        interest.set(EventFlags::OUT, state.blocked);
+        interest.set(EventFlags::OUT, state.blocked == Some(Delivery::Full));
         if interest != state.armed {
             watching.watch.arm(socket, interest);
             state.armed = interest;
@@ -246,14 +257,20 @@ impl<C: Core> Link<C> {
 
     /// Has the watcher tick when something is due. A manual clock ticks by itself.
     fn schedule(&self, deadline: Instant) {
+        if !self.is_manual() {
+            self.tick_at(deadline);
+        }
+    }
+
+    fn tick_at(&self, time: Instant) {
         let mut state = self.state();
-        if self.is_manual() || state.timer.is_some_and(|it| it <= deadline) {
+        if state.timer.is_some_and(|it| it <= time) {
             return;
         }
-        state.timer = Some(deadline);
+        state.timer = Some(time);
         drop(state);
         if let Some(watching) = self.watch.get() {
-            watching.watch.schedule(deadline);
+            watching.watch.schedule(time);
         }
     }
 }
@@ -262,14 +279,14 @@ impl<C: Core> State<C> {
     /// Sends what there is to send, as far as there is room.
     fn flush(&mut self) {
         let Some(socket) = &self.socket else { return };
-        if self.blocked || self.broken {
+        if self.blocked.is_some() || self.broken {
             return;
         }
         while let Some(packet) = self.core.outgoing() {
             match socket.send(&packet) {
-                Ok(true) => self.core.sent(),
-                Ok(false) => {
-                    self.blocked = true;
+                Ok(Delivery::Sent) => self.core.sent(),
+                Ok(delivery) => {
+                    self.blocked = Some(delivery);
                     return;
                 }
                 // The end comes once all is read that the peer has sent before.
@@ -316,7 +333,7 @@ impl<C: Core> Watched for Link<C> {
     fn ready(self: Arc<Self>) {
         self.with(|state| {
             state.armed = EventFlags::empty();
-            state.blocked = false;
+            state.blocked = None;
             let Some(Lead { socket, mut buffer }) = state.lead() else {
                 return;
             };
@@ -335,6 +352,7 @@ impl<C: Core> Watched for Link<C> {
     fn tick(self: Arc<Self>) {
         let next = self.with(|state| {
             state.timer = None;
+            state.blocked = None;
             state.core.expire(self.clock.now());
             state.core.deadline()
         });

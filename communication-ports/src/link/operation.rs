@@ -1,9 +1,8 @@
 //! An operation of a connection, as a future, and as a call that blocks.
 
 use std::{
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Wake, Waker},
+    task::{Poll, Wake, Waker},
     thread::{self, Thread},
     time::Instant,
 };
@@ -13,7 +12,7 @@ use usbwright_target::Clock;
 use super::{Core, Lead, Link};
 
 /// What an operation does with its connection's core.
-pub(crate) trait Call: Unpin {
+pub(crate) trait Call {
     /// The core.
     type Core: Core;
     /// How it ends, for the core.
@@ -190,14 +189,6 @@ impl<A: Call> Drop for Operation<A> {
         if self.stage == Stage::UnderWay {
             self.link.with(|state| self.call.abandon(&mut state.core));
         }
-    }
-}
-
-impl<A: Call> Future for Operation<A> {
-    type Output = A::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
-        Self::poll(&mut self, context.waker())
     }
 }
 

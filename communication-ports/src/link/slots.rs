@@ -1,12 +1,13 @@
 //! Operations under way, each of which ends once.
 
-use std::{collections::HashMap, task::Waker};
+use std::{collections::BTreeMap, mem, task::Waker};
 
 /// Operations of one kind, by number.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     last: u64,
-    slots: HashMap<u64, Slot<T>>,
+    /// The few that there are at a time.
+    slots: BTreeMap<u64, Slot<T>>,
 }
 
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl<T> Slots<T> {
     pub(crate) fn new() -> Self {
         Self {
             last: 0,
-            slots: HashMap::new(),
+            slots: BTreeMap::new(),
         }
     }
 
@@ -36,29 +37,23 @@ impl<T> Slots<T> {
 
     /// Ends one, if it is under way.
     pub(crate) fn finish(&mut self, number: u64, output: T, woken: &mut Vec<Waker>) -> bool {
-        match self.slots.remove(&number) {
-            Some(Slot::Waiting(waker)) => {
-                woken.extend(waker);
-                self.slots.insert(number, Slot::Done(output));
+        match self.slots.get_mut(&number) {
+            Some(slot @ Slot::Waiting(_)) => {
+                if let Slot::Waiting(waker) = mem::replace(slot, Slot::Done(output)) {
+                    woken.extend(waker);
+                }
                 true
             }
-            Some(Slot::Abandoned) => true,
-            Some(done @ Slot::Done(_)) => {
-                self.slots.insert(number, done);
-                false
-            }
-            None => false,
+            Some(Slot::Abandoned) => self.slots.remove(&number).is_some(),
+            Some(Slot::Done(_)) | None => false,
         }
     }
 
     /// How it ended, once: afterwards it is forgotten.
     pub(crate) fn take(&mut self, number: u64) -> Option<T> {
-        match self.slots.remove(&number)? {
-            Slot::Done(output) => Some(output),
-            under_way => {
-                self.slots.insert(number, under_way);
-                None
-            }
+        match self.slots.get(&number) {
+            Some(Slot::Done(_)) => self.forget(number),
+            _ => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The server's end of one connection, as a state machine without I/O.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     task::Waker,
     time::Instant,
 };
@@ -44,7 +44,7 @@ struct Delivered {
 }
 
 /// A get that waits for a message.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Waiting {
     get: PostedGet,
     /// How the reply ended that it came with.
@@ -66,7 +66,7 @@ pub(crate) struct ServerCore {
     sends: Slots<Outcome>,
     queue: VecDeque<Queued>,
     /// By message number, which is that of the send.
-    delivered: HashMap<u64, Delivered>,
+    delivered: BTreeMap<u64, Delivered>,
     gets: VecDeque<Waiting>,
     /// What is owed to the client besides messages.
     owed: VecDeque<Packet>,
@@ -82,7 +82,7 @@ impl ServerCore {
         Self {
             sends: Slots::new(),
             queue: VecDeque::new(),
-            delivered: HashMap::new(),
+            delivered: BTreeMap::new(),
             gets: VecDeque::new(),
             owed: VecDeque::new(),
             requests: VecDeque::new(),

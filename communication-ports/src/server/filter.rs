@@ -81,12 +81,17 @@ impl Filter {
             return Err(CreateError::Unloaded);
         }
         let port = Port::create(&self.0, options, callbacks)?;
-        self.0.state().ports.push(Arc::downgrade(&port));
+        let mut state = self.0.state();
+        state.ports.retain(|it| it.strong_count() > 0);
+        state.ports.push(Arc::downgrade(&port));
+        let unloaded = state.unloaded;
+        drop(state);
+        let port = ServerPort::new(port);
         // Meanwhile it may have been unloaded, which did not see this port.
-        if self.0.state().unloaded {
+        if unloaded {
             return Err(CreateError::Unloaded);
         }
-        Ok(ServerPort::new(port))
+        Ok(port)
     }
 
     /// Closes all ports and ends all connections: whoever sends or gets is told that there is no connection any more. Returns when every

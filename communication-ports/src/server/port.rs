@@ -253,7 +253,7 @@ impl Port {
             Ok(_) if self.threads.load(Ordering::Relaxed) >= self.most_threads() => {
                 NtStatus::CONNECTION_COUNT_LIMIT
             }
-            Ok(peer) => return self.begin(Arc::new(socket), peer),
+            Ok(peer) => return self.begin(&Arc::new(socket), peer),
         };
         refuse(&socket, refused);
     }
@@ -262,9 +262,9 @@ impl Port {
         self.options.connections as usize + APPLICANTS
     }
 
-    fn begin(self: &Arc<Self>, socket: Arc<Socket>, peer: Peer) {
+    fn begin(self: &Arc<Self>, socket: &Arc<Socket>, peer: Peer) {
         let port = Arc::clone(self);
-        let its = Arc::clone(&socket);
+        let its = Arc::clone(socket);
         let thread = ServiceThread::new(self);
         let serve = move |number| {
             let _thread = thread;
@@ -277,9 +277,9 @@ impl Port {
         };
         // A name of more than 15 bytes is cut by the kernel.
         let name = format!("port {}", self.options.name);
-        if let Err(error) = self.filter.serve(&socket, name, serve) {
+        if let Err(error) = self.filter.serve(socket, name, serve) {
             tracing::warn!(%error, port = %self.options.name, "there is no thread for a connection");
-            refuse(&socket, NtStatus::INSUFFICIENT_RESOURCES);
+            refuse(socket, NtStatus::INSUFFICIENT_RESOURCES);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a connection's thread does: it greets the client, and calls the driver back.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     Ended, LONGEST_CONTEXT,
     link::{Link, thread_waker},
-    socket::{Received, Socket},
+    socket::{Delivery, Received, Socket},
     wire::{PACKET_SIZE, Payload, ToClient, ToServer, VERSION},
 };
 
@@ -98,7 +99,10 @@ fn welcome(port: &Port, link: &Arc<Link<ServerCore>>, socket: &Socket) {
     };
     let watched = socket
         .send(&welcome.into())
-        .and_then(|_| link.watch_by(&port.filter.watcher));
+        .and_then(|delivery| match delivery {
+            Delivery::Sent => link.watch_by(&port.filter.watcher),
+            _ => Err(io::ErrorKind::OutOfMemory.into()),
+        });
     if let Err(error) = watched {
         link.end(Ended::Socket(error.kind()));
     }

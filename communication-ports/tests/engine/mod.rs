@@ -35,7 +35,7 @@ impl Script<'_> {
 
     /// A packet that may make sense, of those that begin with this kind.
     fn packet(&mut self, kinds: u8) -> Vec<u8> {
-        if self.byte() % 32 == 0 {
+        if self.byte().is_multiple_of(32) {
             return self.bytes().to_vec();
         }
         let mut packet = vec![0; HEADER_SIZE];
@@ -46,7 +46,7 @@ impl Script<'_> {
             // Fields that are not in use are zero, mostly.
             packet[field] = self.byte() % 16;
         }
-        if self.byte() % 16 == 0 {
+        if self.byte().is_multiple_of(16) {
             packet[8..16].copy_from_slice(&MAGIC.to_le_bytes());
         }
         let data = self.bytes();
@@ -118,7 +118,7 @@ fn server(script: &mut Script<'_>) {
             4 => drop(server.answer()),
             _ => drop(server.feed(&script.packet(0))),
         }
-        if script.byte() % 4 > 0 {
+        if !script.byte().is_multiple_of(4) {
             while server.outgoing().is_some() {}
         }
         sends.collect(&mut server);
@@ -174,7 +174,7 @@ fn client(script: &mut Script<'_>) {
 fn check_get(client: &mut ClientExchange, get: u64, room: u32) -> bool {
     match client.take_get(get) {
         None => true,
-        Some(Ok((_, data, _))) => {
+        Some(Ok((_, data))) => {
             assert!(data.len() <= room as usize, "more than there is room for");
             assert!(client.take_get(get).is_none(), "it ends twice");
             false
@@ -222,7 +222,7 @@ fn both(script: &mut Script<'_>) {
         sends.collect(&mut server);
         gets.retain(|get, room| match client.take_get(*get) {
             None => true,
-            Some(Ok((message, data, _))) => {
+            Some(Ok((message, data))) => {
                 assert!(data.len() <= *room as usize);
                 assert!(seen.insert(message), "a message comes twice");
                 false
