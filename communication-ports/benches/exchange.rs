@@ -53,7 +53,8 @@ fn main() {
             subjects.push(port(place, worker));
         }
         measure(&mut criterion, placement, &mut subjects);
-        if !env::args().any(|it| it == "--test" || it == "--list") {
+        let only = ["--test", "--list", "--profile-time"];
+        if !env::args().any(|it| only.contains(&it.as_str())) {
             compare(placement, &mut subjects);
         }
     }

@@ -14,15 +14,18 @@ use rustix::{
     net::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
         SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
-        recvmsg, sendmsg, shutdown, socket_with,
+        recvmsg, send, sendmsg, shutdown, socket_with,
     },
 };
 use zerocopy::IntoBytes as _;
 
 use crate::{
     Violation,
-    wire::{Packet, Payload, open},
+    wire::{HEADER_SIZE, Packet, Payload, open},
 };
+
+/// The longest payload that is copied behind its header.
+const SMALL: usize = 512;
 
 /// The most descriptors that are taken with a packet: one more than may come, to see that they are too many.
 const DESCRIPTORS: usize = 2;
@@ -72,6 +75,14 @@ impl Socket {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let sent = match &packet.payload {
+            // A copy costs less than to have the kernel gather so little.
+            Payload::Inline(bytes) if bytes.len() <= SMALL => {
+                let mut whole = [0; HEADER_SIZE + SMALL];
+                let length = header.len() + bytes.len();
+                whole[..header.len()].copy_from_slice(header);
+                whole[header.len()..length].copy_from_slice(bytes);
+                send(&self.0, &whole[..length], flags)
+            }
             Payload::Inline(bytes) => sendmsg(
                 &self.0,
                 &[IoSlice::new(header), IoSlice::new(bytes)],
