@@ -137,7 +137,9 @@ impl<C: Core> Link<C> {
         let result = change(&mut state);
         // Before anything is sent: what comes back is for whoever leads, and need not wake the watcher.
         self.arm(&mut state);
-        state.flush();
+        if let Err(why) = state.flush() {
+            self.end_state(&mut state, why);
+        }
         self.arm(&mut state);
         let woken = std::mem::take(state.core.woken());
         let blocked = state.blocked.filter(|_| state.ended.is_none());
@@ -275,28 +277,37 @@ impl<C: Core> Link<C> {
     }
 }
 
+/// Whether a peer has closed its end, if a send fails so.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
+}
+
 impl<C: Core> State<C> {
     /// Sends what there is to send, as far as there is room.
-    fn flush(&mut self) {
-        let Some(socket) = &self.socket else { return };
+    fn flush(&mut self) -> Result<(), Ended> {
+        let Some(socket) = &self.socket else {
+            return Ok(());
+        };
         if self.blocked.is_some() || self.broken {
-            return;
+            return Ok(());
         }
         while let Some(packet) = self.core.outgoing() {
             match socket.send(&packet) {
                 Ok(Delivery::Sent) => self.core.sent(),
                 Ok(delivery) => {
                     self.blocked = Some(delivery);
-                    return;
+                    break;
                 }
                 // The end comes once all is read that the peer has sent before.
-                Err(error) => {
-                    tracing::debug!(%error, "nothing more can be sent to a port's peer");
+                Err(error) if is_gone(&error) => {
                     self.broken = true;
-                    return;
+                    break;
                 }
+                Err(error) => return Err(Ended::Socket(error.kind())),
             }
         }
+        Ok(())
     }
 
     /// Leads, if nobody does.

@@ -48,6 +48,9 @@ pub(super) fn serve<C: Callbacks>(port: &Arc<Port>, callbacks: &C, applicant: Ap
         Ok(place) => place,
         Err(status) => return refuse(&socket, status),
     };
+    if link.watch_by(&port.filter.watcher).is_err() {
+        return refuse(&socket, NtStatus::INSUFFICIENT_RESOURCES);
+    }
     let connection = Connection::new(Arc::clone(&link), Arc::new(peer), port.longest());
     let session = match contained(|| callbacks.connect(&connection, &context)) {
         Ok(session) => session,
@@ -90,21 +93,15 @@ fn greet(socket: &Socket) -> Result<Bytes, NtStatus> {
     }
 }
 
-/// Tells the client that it is connected; from now on the filter looks after the link.
+/// Tells the client that it is connected. Whether it is still there, others find out.
 fn welcome(port: &Port, link: &Arc<Link<ServerCore>>, socket: &Socket) {
     let longest = u32::try_from(port.longest()).unwrap_or(u32::MAX);
     let welcome = ToClient::Welcome {
         version: VERSION,
         longest,
     };
-    let watched = socket
-        .send(&welcome.into())
-        .and_then(|delivery| match delivery {
-            Delivery::Sent => link.watch_by(&port.filter.watcher),
-            _ => Err(io::ErrorKind::OutOfMemory.into()),
-        });
-    if let Err(error) = watched {
-        link.end(Ended::Socket(error.kind()));
+    if let Ok(Delivery::Full | Delivery::Later) = socket.send(&welcome.into()) {
+        link.end(Ended::Socket(io::ErrorKind::OutOfMemory));
     }
 }
 
