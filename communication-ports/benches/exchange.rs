@@ -49,7 +49,7 @@ fn main() {
         let directory = tempfile::tempdir().expect("there is room for a directory");
         let place = (directory.path(), processor);
         let mut subjects: Vec<Subject> = vec![bare(place)];
-        for worker in ["reply_and_get", "reply", "workers"] {
+        for worker in ["reply_and_get", "reply_started", "reply", "workers"] {
             subjects.push(port(place, worker));
         }
         measure(&mut criterion, placement, &mut subjects);
@@ -259,7 +259,17 @@ fn serve(worker: &str, directory: &Path) -> Result<(), ()> {
             }
             Ok(())
         }),
+        "reply_started" => answer_unasked(&client),
         _ => answer(&client),
+    }
+}
+
+/// A reply, of which it does not ask how it ends, and a get.
+fn answer_unasked(client: &Client) -> Result<(), ()> {
+    loop {
+        let message = client.get_message().wait().map_err(drop)?;
+        let token = message.reply.ok_or(())?;
+        drop(token.reply(message.data).start());
     }
 }
 

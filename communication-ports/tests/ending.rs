@@ -10,15 +10,16 @@ use std::{
 };
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, connect, recv, send, socket,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType, accept, bind, connect, listen,
+    recv, send, socket,
     sockopt::{Timeout, set_socket_timeout},
 };
 use support::{PATIENCE, Setup, name};
 use usbwright_ports::{
-    AnswerError, Client, Clock, Connection, Deadline, Ended, GetError, ReplyError, SendError, Sent,
-    Violation,
+    AnswerError, Callbacks, Client, Clock, Connection, Deadline, Ended, GetError, NameSpace,
+    PortName, PortOptions, ReplyError, SendError, Sent, Violation,
     status::NtStatus,
-    wire::{HEADER_SIZE, Packet, Payload, PostedGet, ToServer, VERSION},
+    wire::{HEADER_SIZE, Packet, Payload, PostedGet, ToClient, ToServer, VERSION},
 };
 use zerocopy::IntoBytes as _;
 
@@ -390,4 +391,78 @@ fn a_sender_is_not_held_up_beyond_its_deadline_by_a_client_that_does_not_read() 
     }
     assert_eq!(late, 100);
     assert_eq!(connection.ended(), None);
+}
+
+#[test]
+fn a_client_that_says_nothing_takes_no_place() {
+    let setup = Setup::with(Clock::System, |_| {}, |options| options.max_connections(1));
+    let _silent = [(); 5].map(|()| Raw::new(&setup));
+    setup.connect();
+}
+
+/// A driver that panics when it can.
+struct Clumsy;
+
+struct Fragile;
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("a driver's mistake");
+    }
+}
+
+impl Callbacks for Clumsy {
+    type Session = Fragile;
+
+    fn connect(&self, _connection: &Connection, _context: &[u8]) -> Result<Fragile, NtStatus> {
+        Ok(Fragile)
+    }
+}
+
+#[test]
+fn a_driver_that_panics_at_the_end_harms_nobody() {
+    let setup = Setup::new();
+    let clumsy: PortName = "Clumsy".parse().unwrap();
+    let options = PortOptions::new(clumsy.clone()).name_space(setup.space.clone());
+    let port = setup.filter.create_port(options, Clumsy).unwrap();
+    for _ in 0..5 {
+        // The one place of the port is free each time.
+        Client::connect(&setup.space, &clumsy, b"").unwrap();
+    }
+    setup.connect();
+    drop(port);
+}
+
+#[test]
+fn a_server_that_answers_what_nobody_asked_loses_its_client() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+    let path = directory.path().join(name().as_str());
+    bind(&listener, &SocketAddrUnix::new(path).unwrap()).unwrap();
+    listen(&listener, 1).unwrap();
+    let server = thread::spawn(move || {
+        let raw = Raw(accept(&listener).unwrap());
+        assert_eq!(raw.hear(), Some((1, NtStatus(VERSION))));
+        let welcome = ToClient::Welcome {
+            version: VERSION,
+            longest: 100,
+        };
+        raw.throw(Packet::from(welcome).header.as_bytes());
+        assert_eq!(raw.hear(), Some((2, NtStatus::SUCCESS)));
+        let message = ToClient::Message {
+            get: 99,
+            message: 1,
+            reply_length: 0,
+            replied: None,
+            data: Payload::EMPTY,
+        };
+        raw.throw(Packet::from(message).header.as_bytes());
+        assert_eq!(raw.hear(), None);
+    });
+    let client = Client::connect(&NameSpace::at(directory.path()), &name(), b"").unwrap();
+    let got = client.get_message().wait();
+    assert_eq!(got.unwrap_err(), GetError::Disconnected);
+    let why = Ended::Violation(Violation::Unasked(99));
+    assert_eq!(client.ended(), Some(why));
+    server.join().unwrap();
 }

@@ -69,7 +69,8 @@ impl ReplyToken {
         self.room
     }
 
-    /// Replies; and ends once it is known whether somebody has waited for it.
+    /// Replies; and ends once it is known whether somebody has waited for it. That takes a packet there and back: a worker that does not
+    /// want to know [starts](ReplyMessage::start) the reply, drops it and gets the next message.
     ///
     /// # Errors
     /// See [`ReplyError`].
