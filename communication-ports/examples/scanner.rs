@@ -60,7 +60,7 @@ fn drive(name: PortName) -> Result<(), Box<dyn Error>> {
         .arg(directory.path())
         .spawn()?;
     let connection = connected.recv()?;
-    println!("process {} scans", connection.peer().pid());
+    println!("a process of the user {} scans", connection.peer().uid());
     thread::scope(|scope| {
         for (file, contents) in [
             ("letter.txt", "dear reader"),

@@ -5,8 +5,6 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-use rustix::net::sockopt::socket_peercred;
-
 use crate::{socket::Socket, sockopt};
 
 /// The process that made a connection, as it was then.
@@ -16,18 +14,18 @@ use crate::{socket::Socket, sockopt};
 pub struct Peer {
     uid: u32,
     gid: u32,
-    pid: i32,
+    pid: u32,
     groups: Vec<u32>,
     pidfd: Option<OwnedFd>,
 }
 
 impl Peer {
     pub(crate) fn of(socket: &Socket) -> io::Result<Self> {
-        let told = socket_peercred(socket)?;
+        let [pid, uid, gid] = sockopt::peer_credentials(socket.as_fd())?;
         Ok(Self {
-            uid: told.uid.as_raw(),
-            gid: told.gid.as_raw(),
-            pid: told.pid.as_raw_nonzero().get(),
+            uid,
+            gid,
+            pid,
             groups: sockopt::peer_groups(socket.as_fd())?,
             pidfd: sockopt::peer_pidfd(socket.as_fd()).ok(),
         })
@@ -43,9 +41,10 @@ impl Peer {
         self.gid
     }
 
-    /// Its process id. The process may have ended, and another may have the number now: see [`pidfd`](Self::pidfd).
-    pub fn pid(&self) -> i32 {
-        self.pid
+    /// Its process id; none where it has none here, as its PID namespace is another. The process may have ended, and another may have
+    /// the number now: see [`pidfd`](Self::pidfd).
+    pub fn pid(&self) -> Option<u32> {
+        (self.pid > 0).then_some(self.pid)
     }
 
     /// Its supplementary groups.

@@ -1,6 +1,7 @@
-//! Two socket options that no library has: a peer's groups and its pidfd.
+//! Three socket options about a peer: two that no library has, its groups and its pidfd; and its ids, of which libraries take the process
+//! id for a number above 0, which it is not where the peer's PID namespace is another.
 //!
-//! Both are a `getsockopt` of numbers into memory of ours, of which the kernel tells how much it has filled.
+//! Each is a `getsockopt` of numbers into memory of ours, of which the kernel tells how much it has filled.
 #![allow(unsafe_code)]
 
 use std::{
@@ -10,6 +11,16 @@ use std::{
 
 /// `SO_PEERPIDFD` of `asm-generic/socket.h`, since Linux 6.5.
 const SO_PEERPIDFD: libc::c_int = 77;
+
+/// The process id, or 0, the effective user and the effective group of the process at the other end (`SO_PEERCRED`).
+pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
+    let mut ids = [0; 3];
+    match read(socket, libc::SO_PEERCRED, &mut ids) {
+        Ok(3) => Ok(ids),
+        Ok(_) => Err(io::ErrorKind::InvalidData.into()),
+        Err((error, _)) => Err(error),
+    }
+}
 
 /// The supplementary groups of the process at the other end (`SO_PEERGROUPS`, since Linux 4.13).
 pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
@@ -78,6 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_ids_are_those_of_this_process() {
+        let (end, _other) = UnixStream::pair().unwrap();
+        let uid = rustix::process::geteuid().as_raw();
+        let gid = rustix::process::getegid().as_raw();
+        let ids = peer_credentials(end.as_fd()).unwrap();
+        assert_eq!(ids, [std::process::id(), uid, gid]);
+    }
+
+    #[test]
     fn the_groups_are_those_that_proc_tells() {
         let (end, _other) = UnixStream::pair().unwrap();
         let status = fs::read_to_string("/proc/self/status").unwrap();
@@ -105,6 +125,7 @@ mod tests {
     #[test]
     fn what_is_no_socket_has_no_peer() {
         let file = fs::File::open("/dev/null").unwrap();
+        assert!(peer_credentials(file.as_fd()).is_err());
         assert!(peer_groups(file.as_fd()).is_err());
         assert!(peer_pidfd(file.as_fd()).is_err());
     }
