@@ -8,6 +8,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod waiters;
 
 use std::{
     cell::RefCell,
@@ -24,7 +25,18 @@ use tracing::error;
 use usbwright_target::{Clock, Timed};
 
 pub(crate) use self::list::{DeviceLock, TimerId};
-use self::list::{Entry, State};
+use self::{
+    list::{Entry, State},
+    waiters::Waiters,
+};
+
+/// What [`waiters`] is made of, for which its tests have something else.
+mod sync {
+    pub(super) use std::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    };
+}
 
 /// Whether a stack has a thread of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +74,8 @@ const TURN: usize = 64;
 
 pub(crate) struct Scheduler {
     state: Mutex<State>,
+    /// Threads that wait within, and work the list off when they are woken.
+    waiters: Waiters,
     /// Nothing is done any more.
     ended: AtomicBool,
     clock: Clock,
@@ -124,6 +138,7 @@ impl Scheduler {
                 },
                 ..State::default()
             }),
+            waiters: Waiters::default(),
             ended: AtomicBool::new(false),
             clock,
             threads,
@@ -214,14 +229,9 @@ impl Scheduler {
 
     /// Wakes who works the list off.
     fn notify(&self) {
-        let mut state = self.state();
-        if !state.waiters.is_empty() {
-            let waiters = std::mem::take(&mut state.waiters);
-            drop(state);
-            waiters.into_iter().for_each(|(_, waker)| waker.wake());
-            return;
+        if !self.waiters.wake() {
+            self.alarm(&mut self.state());
         }
-        self.alarm(&mut state);
     }
 
     /// Wakes the worker.
@@ -257,7 +267,6 @@ impl Scheduler {
 
     /// Does what is to be done: all of it, as much as the seed says, or what may be asked of this thread where there is a worker.
     pub(crate) fn go_on(&self) {
-        self.expire();
         match self.threads {
             Threads::Seeded(_) => while self.draw(4) != 0 && self.pump_one() {},
             Threads::None => while self.pump_one() {},
@@ -272,7 +281,6 @@ impl Scheduler {
 
     /// Does what is to be done until `ready` tells something, or nothing is left.
     fn pump_until<T>(&self, ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
-        self.expire();
         while self.pump_one() {
             if self.threads == Threads::Worker
                 && let Some(value) = ready()
@@ -290,7 +298,6 @@ impl Scheduler {
 
     /// Does what is to be done, as far as devices are not busy with something else. Tells whether there was anything.
     pub(crate) fn pump(&self) -> bool {
-        self.expire();
         let mut any = false;
         while self.pump_one() {
             any = true;
@@ -327,9 +334,10 @@ impl Scheduler {
         }
     }
 
-    /// What is to be done next, if its device is not busy, which it is from now on.
+    /// What is to be done next, what has become due included, if its device is not busy, which it is from now on.
     fn take(&self) -> Option<Entry> {
         let mut state = self.state();
+        self.expire(&mut state);
         if state.failed {
             let dropped = std::mem::take(&mut state.ready);
             drop(state);
@@ -345,17 +353,22 @@ impl Scheduler {
                 free.nth(drawn)
             }
         }?;
-        let entry = state.ready.remove(place)?;
+        let entry = match place {
+            0 => state.ready.pop_front(),
+            _ => state.ready.remove(place),
+        }?;
         if let Some(lock) = &entry.lock {
             lock.set_busy(true);
         }
         Some(entry)
     }
 
-    /// Has done what is due.
-    fn expire(&self) {
+    /// Puts what is due on the list.
+    fn expire(&self, state: &mut State) {
+        if state.timers.is_empty() {
+            return;
+        }
         let now = self.now();
-        let mut state = self.state();
         while let Some(first) = state.timers.first_entry()
             && first.key().0 <= now
         {
@@ -377,7 +390,7 @@ impl Scheduler {
         }
         drop(state);
         drop(forgotten);
-        self.nudge();
+        self.waiters.wake_all();
     }
 
     /// Whether nothing is done any more: who waits for a driver waits in vain.
@@ -392,7 +405,9 @@ impl Timed for Scheduler {
     }
 
     fn tick(&self) {
-        self.expire();
+        let mut state = self.state();
+        self.expire(&mut state);
+        drop(state);
         match self.threads {
             Threads::Worker => self.notify(),
             Threads::None | Threads::Seeded(_) => self.go_on(),

@@ -34,6 +34,27 @@ impl Storage {
         }
     }
 
+    /// A copy of `data`, which is put where `before` had its bytes, if that has room and nobody shares it.
+    pub(super) fn copying(data: &[u8], before: Self) -> Self {
+        let mut room = before.into_room().unwrap_or_default();
+        room.clear();
+        room.extend_from_slice(data);
+        Self {
+            size: data.len(),
+            front: Payload::new(),
+            back: Some(room),
+        }
+    }
+
+    /// The room for bytes that it has, if nobody shares it.
+    fn into_room(self) -> Option<BytesMut> {
+        let Self { front, back, .. } = self;
+        back.or_else(|| match front.pieces().len() {
+            1 => front.into_bytes().try_into_mut().ok(),
+            _ => None,
+        })
+    }
+
     pub(super) fn size(&self) -> usize {
         self.size
     }

@@ -1,9 +1,6 @@
 //! Waiting within a stack: the thread works the list off meanwhile.
 
-use std::{
-    future::poll_fn,
-    task::{Poll, Waker},
-};
+use std::{future::poll_fn, task::Poll};
 
 use usbwright_target::Wait;
 
@@ -31,15 +28,15 @@ impl Scheduler {
         let value = poll_fn(|cx| {
             loop {
                 if let Some(id) = listed.take() {
-                    self.strike(id);
+                    self.waiters.strike(id);
                 }
                 if let Some(value) = self.pump_until(&mut ready) {
                     return Poll::Ready(value);
                 }
                 // What was put on the list before this thread was on the other is to be done here.
-                let id = self.enlist(cx.waker());
+                let id = self.waiters.enlist(cx.waker());
                 if let Some(value) = ready() {
-                    self.strike(id);
+                    self.waiters.strike(id);
                     return Poll::Ready(value);
                 }
                 listed = Some(id);
@@ -58,20 +55,7 @@ impl Scheduler {
 
     /// Has those that wait look whether it has come.
     pub(crate) fn nudge(&self) {
-        let waiters = std::mem::take(&mut self.state().waiters);
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
-    }
-
-    fn enlist(&self, waker: &Waker) -> u64 {
-        let mut state = self.state();
-        state.waiters_seen += 1;
-        let id = state.waiters_seen;
-        state.waiters.push((id, waker.clone()));
-        id
-    }
-
-    fn strike(&self, id: u64) {
-        self.state().waiters.retain(|(it, _)| *it != id);
+        self.waiters.wake();
     }
 
     fn has_work(&self) -> bool {
