@@ -6,6 +6,7 @@ use bytes::Bytes;
 use usbwright_protocol::{Direction, EndpointAddress, RequestKind, Setup, TransferKind, request};
 
 use crate::{
+    cancel::Cancel,
     completion::{Completion, TransferError},
     engine::{Engine, Flight},
 };
@@ -15,7 +16,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A control transfer of the host's own.
 pub(crate) async fn transfer(engine: &Engine, setup: Setup, data: Bytes) -> Completion {
-    timed(engine, setup, data, Some(TIMEOUT)).await
+    timed(engine, setup, data, Some(TIMEOUT), Cancel::default()).await
 }
 
 /// A control transfer that may take so long.
@@ -24,6 +25,7 @@ pub(crate) async fn timed(
     setup: Setup,
     data: Bytes,
     timeout: Option<Duration>,
+    mut cancel: Cancel<'_>,
 ) -> Completion {
     let room = match setup.direction() {
         Direction::In => setup.length.into(),
@@ -32,7 +34,7 @@ pub(crate) async fn timed(
     let kind = TransferKind::Control { setup, data, room };
     let until = engine.after(timeout);
     let flight = Flight::new(engine, None, EndpointAddress::CONTROL, kind, until);
-    flight.await.into()
+    cancel.end(flight).await.into()
 }
 
 /// What is wrong with a control transfer that a program asks for: its data, or that only the device's host may do it.

@@ -41,13 +41,14 @@
 //! # What moved and how it ended, together
 //!
 //! A [`Completion`] tells the bytes that moved and the error, if there is one, in one value. The [status](protocol::Status) on the bus is kept as it was: a
-//! stall, babble, a damaged packet and a device that has gone can be told apart. No byte that came is lost: what a read that was dropped, taken
-//! back or timed out had brought is the beginning of the next one.
+//! stall, babble, a damaged packet and a device that has gone can be told apart. No byte that came is lost: a read that timed out or was
+//! [cancelled](Pipe::read_cancelable) tells what it had brought, and what one had that was dropped is the beginning of the next.
 //!
 //! # Time
 //!
 //! Timeouts and emulated devices go by a [`Clock`]. With a [`ManualClock`] a test lets time pass as it likes.
 
+mod cancel;
 mod completion;
 mod control;
 mod device;

@@ -241,10 +241,9 @@ impl DeviceShared {
     }
 
     pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
-        let targets = self.targets.lock();
-        targets
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(target));
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.retain(|it| !it.is_closed());
+        targets.push(Arc::clone(target));
     }
 
     /// The stack has failed: nobody waits for the driver any more.
@@ -319,12 +318,14 @@ impl DeviceShared {
         }
     }
 
-    /// Closes what the driver sends to: the device goes.
-    pub(crate) fn close_targets(&self) {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        let targets = std::mem::take(&mut *targets);
+    /// Closes what the driver sends to: the device goes. Returns the targets that the driver has made, whose requests were taken back and end soon.
+    pub(crate) fn close_targets(&self) -> Vec<Arc<TargetShared>> {
+        let mut present = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let targets = std::mem::take(&mut *present);
+        drop(present);
         targets.iter().for_each(|target| target.close());
         self.default_target().shared().close();
+        targets
     }
 }
 

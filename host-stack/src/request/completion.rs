@@ -20,6 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RequestCompletionParams {
     outcome: Outcome,
+    request_type: RequestType,
     detail: Detail,
 }
 
@@ -117,13 +118,17 @@ impl RequestCompletionParams {
             },
             Format::Current | Format::None => Detail::None,
         };
-        Self { outcome, detail }
+        Self {
+            outcome,
+            request_type: format.request_type(),
+            detail,
+        }
     }
 
     /// How it ended.
     #[doc(alias = "GetCompletionStatus")]
     pub fn status(&self) -> HResult {
-        HResult::from_nt(self.outcome.status)
+        self.outcome.status.into()
     }
 
     /// The same as an `NTSTATUS`, which is how it came.
@@ -137,16 +142,11 @@ impl RequestCompletionParams {
         self.outcome.information
     }
 
-    /// What kind of thing was asked. Whatever goes to a USB target is [`RequestType::Usb`].
+    /// What kind of thing it was formatted for. Whatever goes to a USB target is [`RequestType::Usb`], and what was sent on
+    /// [as it came](super::Request::format_using_current_type) is [`RequestType::NoFormat`], as in UMDF.
     #[doc(alias = "GetCompletedRequestType")]
     pub fn request_type(&self) -> RequestType {
-        match self.detail {
-            Detail::None => RequestType::Other,
-            Detail::Read(_) => RequestType::Read,
-            Detail::Write(_) => RequestType::Write,
-            Detail::Ioctl(_) => RequestType::DeviceControl,
-            Detail::Usb(_) => RequestType::Usb,
-        }
+        self.request_type
     }
 
     /// The buffers of a read, a write or a control code that went to a driver or a file. `None` for anything else.

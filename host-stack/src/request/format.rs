@@ -2,7 +2,7 @@
 
 use usbwright_target::protocol::Setup;
 
-use super::parameters::Parameters;
+use super::parameters::{Parameters, RequestType};
 use crate::Window;
 
 /// How a request was formatted.
@@ -28,4 +28,15 @@ pub(crate) enum Format {
     PipeRead(Option<Window>),
     /// For a USB pipe.
     PipeWrite(Option<Window>),
+}
+
+impl Format {
+    /// What kind of thing it is for its target.
+    pub(crate) fn request_type(&self) -> RequestType {
+        match self {
+            Self::None | Self::Current => RequestType::NoFormat,
+            Self::Io { parameters, .. } => parameters.request_type(),
+            Self::Control { .. } | Self::PipeRead(_) | Self::PipeWrite(_) => RequestType::Usb,
+        }
+    }
 }

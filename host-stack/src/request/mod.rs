@@ -299,7 +299,7 @@ impl Request {
     /// Its status: how what was sent has ended, or why it was not sent.
     #[doc(alias = "GetStatus")]
     pub fn status(&self) -> HResult {
-        HResult::from_nt(self.with(|level| level.status))
+        self.with(|level| level.status).into()
     }
 
     /// Whether it was cancelled. What to do then is up to the driver.

@@ -194,7 +194,8 @@ impl StackShared {
                 Ok(())
             });
         }
-        device.close_targets();
+        let targets = device.close_targets();
+        self.wait_until(|| targets.iter().all(|target| target.is_idle()));
         self.scheduler.go_on();
     }
 

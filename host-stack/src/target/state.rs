@@ -192,7 +192,13 @@ impl TargetShared {
         true
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether it takes nothing any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().state == TargetState::Closed
+    }
+
+    /// Whether nothing that was sent is being done.
+    pub(crate) fn is_idle(&self) -> bool {
         self.state().sent.is_empty()
     }
 

@@ -5,6 +5,7 @@ mod reset;
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
     time::Duration,
 };
@@ -21,6 +22,7 @@ pub use self::{
     reset::ResetOutcome,
 };
 use crate::{
+    cancel::Cancel,
     completion::{Completion, TransferFailed},
     control,
     engine::Engine,
@@ -285,11 +287,28 @@ impl Device {
     /// SET_ADDRESS, SET_CONFIGURATION and SET_INTERFACE are refused: the host has to know of them.
     #[doc(alias = "WinUsb_ControlTransfer")]
     pub async fn control(&self, setup: Setup, data: impl Into<Bytes>) -> Completion {
-        let data = data.into();
+        self.control_unless(setup, data.into(), Cancel::default())
+            .await
+    }
+
+    /// Does a control transfer as [`control`](Self::control) does, until `cancelled` has ended: then it is taken back, and its end tells
+    /// what had moved.
+    pub async fn control_cancelable(
+        &self,
+        setup: Setup,
+        data: impl Into<Bytes>,
+        cancelled: impl Future<Output = ()> + Send,
+    ) -> Completion {
+        let cancelled = pin!(cancelled);
+        let cancel = Cancel::when(cancelled);
+        self.control_unless(setup, data.into(), cancel).await
+    }
+
+    async fn control_unless(&self, setup: Setup, data: Bytes, cancel: Cancel<'_>) -> Completion {
         match control::check(&setup, &data) {
             Ok(()) => {
                 let timeout = self.control_timeout();
-                control::timed(&self.0.engine, setup, data, timeout).await
+                control::timed(&self.0.engine, setup, data, timeout, cancel).await
             }
             Err(error) => Completion::failed(error),
         }

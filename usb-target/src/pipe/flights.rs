@@ -1,10 +1,15 @@
 //! The transfers of one read or write that are on their way at once.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
 
 use usbwright_protocol::Completion;
 
-use crate::engine::Flight;
+use crate::{cancel::Cancel, engine::Flight};
 
 /// Transfers with their lengths, the oldest first. Dropped, they are taken back, and what they bring is kept in their order.
 #[derive(Debug, Default)]
@@ -19,10 +24,19 @@ impl<'a> Flights<'a> {
         self.0.len()
     }
 
-    /// The length and the end of the oldest; `None` where there is none. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Option<(usize, Completion)> {
-        let (_, flight) = self.0.front_mut()?;
-        let ended = flight.await;
+    /// The length and the end of the oldest; `None` where there is none. All are taken back once that is cancelled. Dropping the future
+    /// loses nothing.
+    pub(super) async fn next(&mut self, cancel: &mut Cancel<'_>) -> Option<(usize, Completion)> {
+        let ended = poll_fn(|cx| {
+            if cancel.poll(cx) {
+                self.cancel();
+            }
+            match self.0.front_mut() {
+                Some((_, flight)) => Pin::new(flight).poll(cx).map(Some),
+                None => Poll::Ready(None),
+            }
+        });
+        let ended = ended.await?;
         let (length, _) = self.0.pop_front()?;
         Some((length, ended))
     }

@@ -10,7 +10,7 @@ mod queue;
 mod read;
 mod write;
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use usbwright_protocol::{
@@ -26,7 +26,7 @@ pub use self::{
     policy::{PipePolicy, PolicyError, PolicyId},
     queue::{Queue, Ticket},
 };
-use crate::{completion::Completion, interface::Claim};
+use crate::{cancel::Cancel, completion::Completion, interface::Claim};
 
 /// An endpoint of an interface's present setting (UMDF's target pipe). Clones are handles of the same pipe.
 ///
@@ -215,7 +215,31 @@ impl<K: MovesBytes, W: Reads> Pipe<K, W> {
     /// Dropped before it has ended, the transfer is taken back, and what it brings is kept for the next read.
     #[doc(alias = "WinUsb_ReadPipe")]
     pub async fn read(&self, length: usize) -> Completion {
-        self.core.read(length).await
+        self.core.read(length, Cancel::default()).await
+    }
+
+    /// Reads as [`read`](Self::read) does, until `cancelled` has ended: then the transfer is taken back, and the completion tells what had
+    /// come, as [`Status::Cancelled`](crate::protocol::Status::Cancelled) where that is not all. A read that waits for its turn ends at once.
+    ///
+    /// ```
+    /// # use std::{future::ready, time::Instant};
+    /// # use usbwright_target::{Bulk, In, Options, Wait, protocol::Status};
+    /// # let port = "gadget-zero".parse::<usbwright_models::Spec>()?.build(Instant::now())?;
+    /// # let device = Options::new().configuration(2).open(port).wait()?;
+    /// # let input = device.interface(0).wait()?.first::<Bulk, In>()?;
+    /// // A channel's end, a timer or a flag cancel as well.
+    /// let read = input.read_cancelable(64, ready(())).wait();
+    /// assert!(read.ended(Status::Cancelled));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "CancelIoEx")]
+    pub async fn read_cancelable(
+        &self,
+        length: usize,
+        cancelled: impl Future<Output = ()> + Send,
+    ) -> Completion {
+        let cancelled = pin!(cancelled);
+        self.core.read(length, Cancel::when(cancelled)).await
     }
 }
 
@@ -226,13 +250,28 @@ impl<K: MovesBytes, W: Writes> Pipe<K, W> {
     /// Dropped before it has ended, it is taken back; the device may have taken a part.
     #[doc(alias = "WinUsb_WritePipe")]
     pub async fn write(&self, data: impl Into<Payload>) -> Completion {
-        self.core.write(data.into(), false).await
+        let cancel = Cancel::default();
+        self.core.write(data.into(), false, cancel).await
+    }
+
+    /// Writes as [`write`](Self::write) does, until `cancelled` has ended: then what is left is taken back, and the completion tells how
+    /// much the device took, as [`Status::Cancelled`](crate::protocol::Status::Cancelled) where that is not all.
+    #[doc(alias = "CancelIoEx")]
+    pub async fn write_cancelable(
+        &self,
+        data: impl Into<Payload>,
+        cancelled: impl Future<Output = ()> + Send,
+    ) -> Completion {
+        let cancelled = pin!(cancelled);
+        let cancel = Cancel::when(cancelled);
+        self.core.write(data.into(), false, cancel).await
     }
 
     /// Writes as [`write`](Self::write) does, and ends with a zero-length packet where the last packet is full, whatever the policy.
     #[doc(alias = "URB_ZERO_PACKET")]
     pub async fn write_terminated(&self, data: impl Into<Payload>) -> Completion {
-        self.core.write(data.into(), true).await
+        let cancel = Cancel::default();
+        self.core.write(data.into(), true, cancel).await
     }
 }
 

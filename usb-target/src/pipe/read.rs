@@ -15,6 +15,7 @@ use super::{
     flights::Flights,
 };
 use crate::{
+    cancel::Cancel,
     completion::{Completion, TransferError},
     engine::Flight,
 };
@@ -24,7 +25,7 @@ const AHEAD: usize = 4;
 
 impl PipeCore {
     /// Reads up to so many bytes.
-    pub(super) async fn read(&self, length: usize) -> Completion {
+    pub(super) async fn read(&self, length: usize, mut cancel: Cancel<'_>) -> Completion {
         if let Err(error) = self.refuse_bytes(Direction::In) {
             return Completion::failed(error);
         }
@@ -33,12 +34,12 @@ impl PipeCore {
         }
         let policy = self.policy();
         if policy.raw_io {
-            return self.read_raw(length, &policy).await;
+            return self.read_raw(length, &policy, cancel).await;
         }
         if length == 0 && policy.allow_partial_reads {
             return Completion::default();
         }
-        let mut turn = match self.turn().await {
+        let mut turn = match cancel.or(self.turn()).await {
             Ok(turn) => turn,
             Err(error) => return self.unless_stale(Completion::failed(error)),
         };
@@ -47,9 +48,9 @@ impl PipeCore {
         let completion = if whole && !policy.ignore_short_packets && self.kept.has_nothing() {
             let flight = self.fly_in(length, self.until(&policy));
             turn.pass_on();
-            self.unless_stale(flight.await.into())
+            self.unless_stale(cancel.end(flight).await.into())
         } else {
-            self.read_alone(length, &policy, &turn).await
+            self.read_alone(length, &policy, &turn, cancel).await
         };
         if Self::is_to_clear(&policy, completion.error.as_ref()) {
             return self.clear_after(completion, clears).await;
@@ -69,11 +70,16 @@ impl PipeCore {
         }
     }
 
-    async fn read_raw(&self, length: usize, policy: &PipePolicy) -> Completion {
+    async fn read_raw(
+        &self,
+        length: usize,
+        policy: &PipePolicy,
+        mut cancel: Cancel<'_>,
+    ) -> Completion {
         match self.refuse_raw(length) {
             Ok(()) => {
                 let flight = self.fly_in(length, self.until(policy));
-                self.unless_stale(flight.await.into())
+                self.unless_stale(cancel.end(flight).await.into())
             }
             Err(error) => Completion::failed(error),
         }
@@ -104,12 +110,15 @@ impl PipeCore {
     }
 
     /// Any number of bytes: what was kept, and as many transfers of whole packets as it takes.
-    async fn read_alone(&self, length: usize, policy: &PipePolicy, turn: &Turn<'_>) -> Completion {
-        if let Err(error) = turn.alone().await {
+    async fn read_alone(
+        &self,
+        length: usize,
+        policy: &PipePolicy,
+        turn: &Turn<'_>,
+        mut cancel: Cancel<'_>,
+    ) -> Completion {
+        if let Err(error) = cancel.or(self.settled(turn)).await {
             return self.unless_stale(Completion::failed(error));
-        }
-        if self.kept.expects() {
-            self.engine.settled(self.address()).await;
         }
         let (data, ended) = self.kept.take(length, policy.ignore_short_packets);
         let ended = ended && !policy.ignore_short_packets;
@@ -120,6 +129,7 @@ impl PipeCore {
             pipe: self,
             policy,
             turn,
+            cancel,
             until: self.until(policy),
             length,
             asked: data.len(),
@@ -129,6 +139,15 @@ impl PipeCore {
         }
         .run()
         .await
+    }
+
+    /// Waits until those before it have ended, and what was taken back has brought what it may.
+    async fn settled(&self, turn: &Turn<'_>) -> Result<(), TransferError> {
+        turn.alone().await?;
+        if self.kept.expects() {
+            self.engine.settled(self.address()).await;
+        }
+        Ok(())
     }
 
     /// Whether a call's time is not up yet.
@@ -175,10 +194,11 @@ impl Drop for Unread<'_> {
 }
 
 /// A read that may take several transfers.
-struct Reading<'a> {
+struct Reading<'a, 'c> {
     pipe: &'a PipeCore,
     policy: &'a PipePolicy,
     turn: &'a Turn<'a>,
+    cancel: Cancel<'c>,
     until: Option<Instant>,
     length: usize,
     /// Bytes that came, or that the transfers on their way have room for.
@@ -189,7 +209,7 @@ struct Reading<'a> {
     flights: Flights<'a>,
 }
 
-impl Reading<'_> {
+impl Reading<'_, '_> {
     async fn run(mut self) -> Completion {
         let mut error = self.fill().err();
         while error.is_none()
@@ -216,7 +236,7 @@ impl Reading<'_> {
 
     /// Takes what the oldest transfer brought, and tells how it ended.
     async fn take_one(&mut self) -> Option<Status> {
-        let (part, came) = self.flights.next().await?;
+        let (part, came) = self.flights.next(&mut self.cancel).await?;
         self.asked -= part - came.data.len();
         let short = came.data.len() < part;
         self.ended = match came.status {
@@ -241,6 +261,7 @@ impl Reading<'_> {
         };
         while self.flights.len() < ahead && (self.asked < self.length || self.asked == 0) {
             self.turn.check()?;
+            self.cancel.check()?;
             let missing = (self.length - self.asked).max(1);
             let part = missing
                 .min(self.pipe.largest())
@@ -269,7 +290,7 @@ impl Reading<'_> {
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for Reading<'_, '_> {
     fn drop(&mut self) {
         // What came so far is for the next read, before what the transfers on their way bring.
         let data = std::mem::take(&mut self.data);

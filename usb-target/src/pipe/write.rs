@@ -9,26 +9,41 @@ use super::{
     core::{PipeCore, Turn},
     flights::Flights,
 };
-use crate::completion::{Completion, TransferError};
+use crate::{
+    cancel::Cancel,
+    completion::{Completion, TransferError},
+};
 
 /// Transfers of one write that are on their way at once.
 const AHEAD: usize = 4;
 
 impl PipeCore {
     /// Writes all of `data`; with `terminate`, it is followed by a zero-length packet where it fills its last one.
-    pub(super) async fn write(&self, data: Payload, terminate: bool) -> Completion {
+    pub(super) async fn write(
+        &self,
+        data: Payload,
+        terminate: bool,
+        mut cancel: Cancel<'_>,
+    ) -> Completion {
         if let Err(error) = self.refuse_bytes(Direction::Out) {
             return Completion::failed(error);
         }
         let policy = self.policy();
         let zero_packet = terminate || policy.short_packet_terminate;
-        let turn = match self.turn().await {
+        let turn = match cancel.or(self.turn()).await {
             Ok(turn) => turn,
             Err(error) => return self.unless_stale(Completion::failed(error)),
         };
         let written = match data.len() <= self.largest() {
-            true => self.write_once(data, zero_packet, &policy, turn).await,
-            false => self.write_parts(data, zero_packet, &policy, turn).await,
+            true => {
+                let until = self.until(&policy);
+                self.write_once(data, zero_packet, until, turn, cancel)
+                    .await
+            }
+            false => {
+                self.write_parts(data, zero_packet, &policy, turn, cancel)
+                    .await
+            }
         };
         self.unless_stale(written)
     }
@@ -37,17 +52,18 @@ impl PipeCore {
         &self,
         data: Payload,
         zero_packet: bool,
-        policy: &PipePolicy,
+        until: Option<Instant>,
         mut turn: Turn<'_>,
+        mut cancel: Cancel<'_>,
     ) -> Completion {
         let kind = TransferKind::Out {
             // Without data it is a zero-length packet already.
             zero_packet: zero_packet && !data.is_empty(),
             data,
         };
-        let flight = self.fly(kind, self.until(policy));
+        let flight = self.fly(kind, until);
         turn.pass_on();
-        flight.await.into()
+        cancel.end(flight).await.into()
     }
 
     async fn write_parts(
@@ -56,13 +72,15 @@ impl PipeCore {
         zero_packet: bool,
         policy: &PipePolicy,
         turn: Turn<'_>,
+        mut cancel: Cancel<'_>,
     ) -> Completion {
-        if let Err(error) = turn.alone().await {
+        if let Err(error) = cancel.or(turn.alone()).await {
             return Completion::failed(error);
         }
         let writing = Writing {
             pipe: self,
             turn,
+            cancel,
             until: self.until(policy),
             rest: data,
             zero_packet,
@@ -74,9 +92,10 @@ impl PipeCore {
 }
 
 /// A write of several transfers.
-struct Writing<'a> {
+struct Writing<'a, 'c> {
     pipe: &'a PipeCore,
     turn: Turn<'a>,
+    cancel: Cancel<'c>,
     until: Option<Instant>,
     rest: Payload,
     zero_packet: bool,
@@ -84,12 +103,12 @@ struct Writing<'a> {
     flights: Flights<'a>,
 }
 
-impl Writing<'_> {
+impl Writing<'_, '_> {
     async fn run(mut self) -> Completion {
         let mut error = None;
         while error.is_none() {
             error = self.fill().err();
-            let Some((_, ended)) = self.flights.next().await else {
+            let Some((_, ended)) = self.flights.next(&mut self.cancel).await else {
                 break;
             };
             self.written += ended.actual_length as usize;
@@ -98,7 +117,7 @@ impl Writing<'_> {
             }
         }
         self.flights.cancel();
-        while let Some((_, ended)) = self.flights.next().await {
+        while let Some((_, ended)) = self.flights.next(&mut self.cancel).await {
             self.written += ended.actual_length as usize;
         }
         Completion {
@@ -112,6 +131,7 @@ impl Writing<'_> {
     fn fill(&mut self) -> Result<(), TransferError> {
         while self.flights.len() < AHEAD && !self.rest.is_empty() {
             self.turn.check()?;
+            self.cancel.check()?;
             if self.written > 0 {
                 self.pipe.in_time(self.until)?;
             }

@@ -1,5 +1,6 @@
 //! What a program gets from its pipes: every policy on and off, wrong calls, misbehaving devices and ports, and that no byte is lost.
 
+mod cancel;
 mod clear_stall;
 mod concurrent;
 mod formatting;

@@ -1,17 +1,20 @@
 //! That no byte is lost, doubled or out of order, whatever becomes of the reads and writes that move them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use usbwright_target::{PipePolicy, Wait, protocol::Status};
 
-use crate::support::{Answer, Bench, LARGEST, PACKET, Polled, ScriptedPort, Taking, byte, bytes};
+use crate::support::{
+    Answer, Bench, Button, LARGEST, PACKET, Polled, ScriptedPort, Taking, byte, bytes,
+};
 
 /// What becomes of a call that has to wait.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Dropped,
     Aborted,
+    Cancelled,
     TimesOut,
 }
 
@@ -19,6 +22,7 @@ fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         Just(Fate::Dropped),
         Just(Fate::Aborted),
+        Just(Fate::Cancelled),
         Just(Fate::TimesOut)
     ]
 }
@@ -72,7 +76,8 @@ impl Streaming {
 
     fn reads(&mut self, length: usize, policy: PipePolicy, sends: Option<usize>, fate: Fate) {
         let pipe = self.bench.source(policy);
-        let mut read = Polled::new(pipe.read(length));
+        let button = Button::default();
+        let mut read = Polled::new(pipe.read_cancelable(length, button.pressed()));
         let mut ended = read.poll();
         if let (None, Some(length)) = (&ended, sends) {
             self.sends(length);
@@ -82,6 +87,10 @@ impl Streaming {
                 Fate::Dropped => {}
                 Fate::Aborted => {
                     pipe.abort().wait();
+                    ended = Some(read.end());
+                }
+                Fate::Cancelled => {
+                    button.press();
                     ended = Some(read.end());
                 }
                 Fate::TimesOut => {
@@ -126,11 +135,12 @@ proptest! {
 
     #[test]
     fn reads_yield_the_stream_of_a_port_that_gives_transfers_back_late(
-        steps in prop::collection::vec((0..3u8, length(), any::<bool>()), 1..60),
+        steps in prop::collection::vec((0..4u8, length(), any::<bool>()), 1..60),
     ) {
         let port = ScriptedPort::new();
         let pipe = port.source(PipePolicy::default());
         let (mut sent, mut came) = (0, Vec::new());
+        let mut button = Arc::<Button>::default();
         let mut read = None;
         let serve = |sent: &mut usize, length: usize| {
             let Some(room) = port.lengths().first().copied() else {
@@ -149,8 +159,16 @@ proptest! {
         };
         for (what, length, keeps) in steps {
             match what {
-                0 if read.is_none() => read = Some(Polled::new(pipe.read(length))),
+                0 if read.is_none() => {
+                    button = Arc::default();
+                    let pressed = Arc::clone(&button);
+                    let pipe = &pipe;
+                    read = Some(Polled::new(async move {
+                        pipe.read_cancelable(length, pressed.pressed()).await
+                    }));
+                }
                 1 if !keeps => read = None,
+                3 => button.press(),
                 _ => serve(&mut sent, length),
             }
             if let Some(ended) = read.as_mut().and_then(Polled::poll) {
@@ -187,7 +205,8 @@ proptest! {
                 it.taken.clear();
                 it.taking = Taking::Only(taken);
             });
-            let mut write = Polled::new(pipe.write(bytes(length)));
+            let button = Button::default();
+            let mut write = Polled::new(pipe.write_cancelable(bytes(length), button.pressed()));
             let mut ended = write.poll();
             bench.script.with(|it| it.taking = Taking::Only(taken + more * PACKET));
             if ended.is_none() {
@@ -195,6 +214,10 @@ proptest! {
                     Fate::Dropped => drop(write),
                     Fate::Aborted => {
                         pipe.abort().wait();
+                        ended = Some(write.end());
+                    }
+                    Fate::Cancelled => {
+                        button.press();
                         ended = Some(write.end());
                     }
                     Fate::TimesOut => {

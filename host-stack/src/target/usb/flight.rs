@@ -2,7 +2,11 @@
 
 use std::{
     future::pending,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -35,7 +39,22 @@ struct Lists {
 struct Flight {
     scheduler: Weak<Scheduler>,
     lists: Weak<Mutex<Lists>>,
+    cancelled: Arc<AtomicBool>,
     state: Mutex<State>,
+}
+
+/// Ends once a request is taken back. Whoever takes it back polls it.
+pub(super) struct Cancelled(Arc<AtomicBool>);
+
+impl Future for Cancelled {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        match self.0.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
 }
 
 struct State {
@@ -57,18 +76,19 @@ impl Flights {
         }
     }
 
-    /// Begins with a request: `transfer` is done on the bus, and what it brings is put into `window`.
-    pub(super) fn start(
+    /// Begins with a request: its transfer, which is to end soon once it is taken back, is done on the bus, and what it brings is put into `window`.
+    pub(super) fn start<T: Future<Output = Completion> + Send + 'static>(
         &self,
         irp: &Arc<Irp>,
         window: Option<Window>,
-        transfer: impl Future<Output = Completion> + Send + 'static,
+        transfer: impl FnOnce(Cancelled) -> T,
     ) {
         let spare = lock(&self.lists).spare.pop();
         let flight = spare.unwrap_or_else(|| {
             Arc::new(Flight {
                 scheduler: Weak::clone(&self.scheduler),
                 lists: Arc::downgrade(&self.lists),
+                cancelled: Arc::default(),
                 state: Mutex::new(State {
                     future: ReusableBoxFuture::new(pending()),
                     irp: None,
@@ -77,7 +97,10 @@ impl Flights {
             })
         });
         let mut state = lock(&flight.state);
-        state.future.set(transfer);
+        flight.cancelled.store(false, Ordering::Release);
+        state
+            .future
+            .set(transfer(Cancelled(Arc::clone(&flight.cancelled))));
         state.irp = Some(Arc::clone(irp));
         state.window = window;
         drop(state);
@@ -85,41 +108,48 @@ impl Flights {
         flight.run();
     }
 
-    /// Takes a request back. What its transfer brings nevertheless is for the next read of the pipe.
+    /// Takes a request back, which ends soon, and tells what had moved.
     pub(super) fn cancel(&self, irp: &Arc<Irp>) {
-        let is_meant = |flight: &&Arc<Flight>| {
-            lock(&flight.state)
-                .irp
-                .as_ref()
-                .is_some_and(|it| Arc::ptr_eq(it, irp))
-        };
-        let flight = lock(&self.lists).flying.iter().find(is_meant).cloned();
+        let flight = lock(&self.lists)
+            .flying
+            .iter()
+            .find(|it| it.is_of(irp))
+            .cloned();
         if let Some(flight) = flight {
-            let cancelled = Completion {
-                error: Some(Status::Cancelled.into()),
-                ..Completion::default()
-            };
-            flight.end(|state| match &state.irp {
-                Some(it) if Arc::ptr_eq(it, irp) => Poll::Ready(cancelled),
-                // It has ended meanwhile, and another flies.
-                _ => Poll::Pending,
-            });
+            flight.cancel(irp);
         }
     }
 }
 
 impl Flight {
-    /// Ends the request, if `poll` tells how, and if it has not ended yet.
-    fn end(self: &Arc<Self>, poll: impl FnOnce(&mut State) -> Poll<Completion>) {
+    fn is_of(&self, irp: &Arc<Irp>) -> bool {
+        let state = lock(&self.state);
+        state.irp.as_ref().is_some_and(|it| Arc::ptr_eq(it, irp))
+    }
+
+    /// Has its transfer taken back, unless it has ended meanwhile, and another flies.
+    fn cancel(self: &Arc<Self>, irp: &Arc<Irp>) {
+        let state = lock(&self.state);
+        let flies = state.irp.as_ref().is_some_and(|it| Arc::ptr_eq(it, irp));
+        if flies {
+            self.cancelled.store(true, Ordering::Release);
+        }
+        drop(state);
+        if flies {
+            Arc::clone(self).run();
+        }
+    }
+
+    /// Looks whether its transfer has ended, and ends the request then.
+    fn poll(self: &Arc<Self>, cx: &mut Context<'_>) {
         let mut state = lock(&self.state);
         if state.irp.is_none() {
             return;
         }
-        let Poll::Ready(completion) = poll(&mut state) else {
+        let Poll::Ready(completion) = state.future.poll(cx) else {
             return;
         };
         let (irp, window) = (state.irp.take(), state.window.take());
-        // The transfer is dropped, and taken back where it has not ended.
         state.future.set(pending());
         drop(state);
         if let Some(lists) = self.lists.upgrade() {
@@ -138,7 +168,7 @@ impl Flight {
 impl Job for Flight {
     fn run(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
-        self.end(|state| state.future.poll(&mut Context::from_waker(&waker)));
+        self.poll(&mut Context::from_waker(&waker));
     }
 }
 

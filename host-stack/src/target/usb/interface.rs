@@ -14,6 +14,7 @@ use super::UsbTargetPipe;
 use crate::{
     device::DeviceShared,
     status::{HResult, NtStatus},
+    target::{SentIoAction, TargetState},
 };
 
 /// An interface of a USB device. Clones are handles of the same interface.
@@ -82,6 +83,12 @@ impl UsbInterface {
             .clone()
     }
 
+    /// The interface to a program without a stack.
+    #[doc(alias = "GetWinUsbHandle")]
+    pub fn usb(&self) -> &Interface {
+        &self.0.claimed
+    }
+
     /// The pipe of an endpoint.
     pub fn pipe(&self, address: EndpointAddress) -> Option<UsbTargetPipe> {
         self.pipes()
@@ -89,25 +96,49 @@ impl UsbInterface {
             .find(|pipe| pipe.address() == address)
     }
 
-    /// Chooses a setting, and waits until that is done. The pipes of the one before are closed. To choose the one in force does nothing.
+    /// Chooses a setting, and waits until that is done. To choose the one in force does nothing.
+    ///
+    /// The pipes of the one before are closed: what they were sent is taken back first, and ends as [`NtStatus::CANCELLED`]; what waits in a stopped one ends as
+    /// [`NtStatus::WDF_DEVICE_REMOVED_NOT_SENT`]. The new ones are started, without a reader, and with their policies at their defaults, whatever those of the same endpoints
+    /// were before (no public source tells what UMDF does).
     ///
     /// # Errors
-    /// [`NtStatus::INVALID_PARAMETER`] where there is none of that number; as the device told, otherwise.
+    /// [`NtStatus::INVALID_PARAMETER`] where there is none of that number; as the device told, otherwise: the pipes stay as they were then, but for what they were sent.
     #[doc(alias = "SelectSetting")]
+    #[doc(alias = "WdfUsbInterfaceSelectSetting")]
     pub fn select_setting(&self, setting: u8) -> Result<(), HResult> {
         if setting == self.setting() {
             return Ok(());
         }
-        match self.0.claimed.set_alternate(setting).wait() {
-            Ok(()) => {
-                self.make_pipes();
-                Ok(())
-            }
-            Err(SettingError::Refused(failed)) => {
-                Err(super::flight::status_of(&failed.error).into())
-            }
-            Err(_) => Err(NtStatus::INVALID_PARAMETER.into()),
+        if self.descriptor().setting(setting).is_none() {
+            return Err(NtStatus::INVALID_PARAMETER.into());
         }
+        let started = self.stop_pipes();
+        let chosen = self.0.claimed.set_alternate(setting).wait();
+        if chosen.is_ok() {
+            self.make_pipes();
+            return Ok(());
+        }
+        for pipe in started {
+            pipe.target().start()?;
+        }
+        chosen.map_err(|error| match error {
+            SettingError::Refused(failed) => super::flight::status_of(&failed.error).into(),
+            SettingError::Unknown { .. } => NtStatus::INVALID_PARAMETER.into(),
+        })
+    }
+
+    /// Stops the pipes and takes back what they were sent. Returns those that were started.
+    fn stop_pipes(&self) -> Vec<UsbTargetPipe> {
+        let mut pipes = self.pipes();
+        pipes.retain(|pipe| {
+            let target = pipe.target();
+            let was_started = target.state() == TargetState::Started;
+            // To take back what was sent is allowed everywhere.
+            let _ = target.stop(SentIoAction::CancelSentIo);
+            was_started
+        });
+        pipes
     }
 }
 

@@ -1,5 +1,6 @@
 //! USB targets: a device, its interfaces and its pipes.
 
+mod descriptors;
 mod flight;
 mod interface;
 mod pipe;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use usbwright_target::{
-    Completion, ResetOutcome, Wait,
+    Completion, PolicyError, PowerPolicy, PowerUnsupported, ResetOutcome, Wait,
     protocol::{
         Direction, Setup, Speed, Status,
         descriptor::{ConfigurationDescriptor, DeviceDescriptor},
@@ -86,6 +87,7 @@ impl UsbTargetDevice {
     }
 
     /// What the device is to a program without a stack.
+    #[doc(alias = "GetWinUsbHandle")]
     pub fn usb(&self) -> &usbwright_target::Device {
         &self.usb
     }
@@ -97,6 +99,34 @@ impl UsbTargetDevice {
         &self.interfaces
     }
 
+    /// The interface of a number.
+    ///
+    /// # Errors
+    /// [`NtStatus::INVALID_DEVICE_REQUEST`] where the configuration in force has none of that number.
+    pub fn interface(&self, number: u8) -> Result<&UsbInterface, HResult> {
+        let mut interfaces = self.interfaces.iter();
+        let found = interfaces.find(|it| it.number() == number);
+        found.ok_or(NtStatus::INVALID_DEVICE_REQUEST.into())
+    }
+
+    /// When the device is suspended by itself.
+    ///
+    /// # Errors
+    /// [`NtStatus::NOT_SUPPORTED`] where it can't be, as with every backend here. A stack's own way is [`assign_idle`](Device::assign_idle).
+    #[doc(alias = "RetrievePowerPolicy")]
+    pub fn power_policy(&self) -> Result<PowerPolicy, HResult> {
+        self.usb.power_policy().ok_or(PowerUnsupported.into())
+    }
+
+    /// Says when the device is to be suspended by itself.
+    ///
+    /// # Errors
+    /// As those of [`power_policy`](Self::power_policy), unless the policy is not to suspend it.
+    #[doc(alias = "SetPowerPolicy")]
+    pub fn set_power_policy(&self, policy: PowerPolicy) -> Result<(), HResult> {
+        self.usb.set_power_policy(policy).map_err(HResult::from)
+    }
+
     /// The speed it runs at.
     #[doc(alias = "RetrieveDeviceInformation")]
     #[doc(alias = "DEVICE_SPEED")]
@@ -104,8 +134,8 @@ impl UsbTargetDevice {
         self.usb.speed()
     }
 
-    /// Its device descriptor.
-    #[doc(alias = "RetrieveDescriptor")]
+    /// Its device descriptor, as it was read when the device was opened.
+    #[doc(alias = "WdfUsbTargetDeviceGetDeviceDescriptor")]
     pub fn descriptor(&self) -> DeviceDescriptor {
         self.usb.descriptor()
     }
@@ -212,8 +242,9 @@ impl Backend for DefaultPipe {
             _ => Bytes::new(),
         };
         let usb = self.usb.clone();
-        self.flights
-            .start(irp, window, async move { usb.control(setup, data).await });
+        self.flights.start(irp, window, |cancelled| async move {
+            usb.control_cancelable(setup, data, cancelled).await
+        });
     }
 
     fn cancel(&self, irp: &Arc<Irp>) {
@@ -222,6 +253,18 @@ impl Backend for DefaultPipe {
 
     fn takes_forgotten(&self) -> bool {
         false
+    }
+}
+
+impl From<PolicyError> for HResult {
+    fn from(_: PolicyError) -> Self {
+        Self::INVALIDARG
+    }
+}
+
+impl From<PowerUnsupported> for HResult {
+    fn from(_: PowerUnsupported) -> Self {
+        NtStatus::NOT_SUPPORTED.into()
     }
 }
 

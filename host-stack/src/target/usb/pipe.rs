@@ -19,12 +19,13 @@ use crate::{
     device::DeviceShared,
     request::{Request, format::Format, irp::Irp},
     status::{HResult, NtStatus},
-    target::{Backend, IoTarget, TargetShared, window},
+    target::{Backend, IoTarget, TargetShared, TargetState, window},
 };
 
 /// A pipe of a USB interface. Clones are handles of the same pipe.
 ///
-/// A read that is taken back, or whose time is up, tells of no bytes: what had come is the beginning of the pipe's next read.
+/// A read that is taken back, or whose time is up, tells what had come by then, and has it in its memory; what comes later is for the pipe's next read. So do a
+/// write and a control transfer tell what the device had taken, or sent.
 #[doc(alias = "IWDFUsbTargetPipe")]
 #[doc(alias = "IWDFUsbTargetPipe2")]
 #[derive(Clone)]
@@ -64,6 +65,11 @@ impl Core {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether a continuous reader has the pipe.
+    fn is_readers(&self) -> bool {
+        self.reader().is_some_and(|reader| reader.has_pipe())
     }
 
     /// What is wrong with a transfer of so many bytes in a direction.
@@ -217,7 +223,7 @@ impl UsbTargetPipe {
         }
     }
 
-    /// Its policies.
+    /// Its policies. Each pipe of each setting has its own.
     #[doc(alias = "RetrievePipePolicy")]
     pub fn policy(&self) -> PipePolicy {
         self.core.pipe.policy()
@@ -235,7 +241,8 @@ impl UsbTargetPipe {
     /// A policy's value as WinUSB has it.
     ///
     /// # Errors
-    /// Where a pipe of this type and direction does not have it.
+    /// Where a pipe of this type and direction does not have it. For a driver's callback, `?` makes `E_INVALIDARG` of any [`PolicyError`].
+    #[doc(alias = "RetrievePipePolicy")]
     pub fn policy_value(&self, id: PolicyId) -> Result<Vec<u8>, PolicyError> {
         self.core.pipe.policy_value(id)
     }
@@ -243,18 +250,23 @@ impl UsbTargetPipe {
     /// Sets a policy by its value as WinUSB has it.
     ///
     /// # Errors
-    /// Where a pipe of this type and direction does not have it, or the value is of another size.
+    /// Where a pipe of this type and direction does not have it, it can only be read, or the value is of another size. For a driver's callback, `?` makes
+    /// `E_INVALIDARG` of any [`PolicyError`].
+    #[doc(alias = "SetPipePolicy")]
     pub fn set_policy_value(&self, id: PolicyId, value: &[u8]) -> Result<(), PolicyError> {
         self.core.pipe.set_policy_value(id, value)
     }
 
-    /// Takes back what is outstanding on the pipe, and waits until it has ended.
+    /// Takes back what is outstanding on the pipe, and waits until it has ended on the bus; whoever has sent it is told as ever.
+    ///
+    /// A target that is stopped may be aborted, as UMDF has a driver recover from an error so: stop, abort, [`reset`](Self::reset), start, and send again.
     ///
     /// # Errors
-    /// [`NtStatus::INVALID_DEVICE_STATE`] where the target is stopped or closed.
+    /// [`NtStatus::INVALID_DEVICE_STATE`] where the target is closed.
     #[doc(alias = "Abort")]
+    #[doc(alias = "WdfUsbTargetPipeAbortSynchronously")]
     pub fn abort(&self) -> Result<(), HResult> {
-        if self.target.state() != crate::TargetState::Started {
+        if self.target.state() == TargetState::Closed {
             return Err(NtStatus::INVALID_DEVICE_STATE.into());
         }
         self.core.pipe.abort().wait();
@@ -264,8 +276,9 @@ impl UsbTargetPipe {
     /// Takes back what is outstanding, whatever the target's state, clears the endpoint's halt and data toggle (USB 2.0 §9.4.5), and waits until that is done.
     ///
     /// # Errors
-    /// As the device told.
+    /// As the device told; [`NtStatus::INVALID_DEVICE_STATE`] for a pipe of a setting that is in force no more.
     #[doc(alias = "Reset")]
+    #[doc(alias = "WdfUsbTargetPipeResetSynchronously")]
     pub fn reset(&self) -> Result<(), HResult> {
         ended(&self.core.pipe.reset().wait())
     }
@@ -279,7 +292,11 @@ impl UsbTargetPipe {
     /// Has the pipe read all the time, while its target is started. `on_completion` is called with what has come; `on_failure`, where there is one, decides whether the reader resets the pipe and
     /// begins anew, which it does without one.
     ///
-    /// The target is stopped by this: start it when the device enters D0, and stop it when it leaves.
+    /// The target is stopped by this: start it when the device enters D0, and stop it when it leaves. That may be done anywhere, within the reader's own callbacks
+    /// too; what had come when it was stopped is told nevertheless. Requests to read are refused with [`NtStatus::INVALID_DEVICE_STATE`], unless the reader has failed and
+    /// stays off: then the pipe is the driver's, until its target is stopped and started again.
+    ///
+    /// Where the device is gone, or the setting is in force no more, the reader ends whatever `on_failure` says.
     ///
     /// # Errors
     /// [`NtStatus::INVALID_PARAMETER`] for messages of no bytes; [`NtStatus::INVALID_BUFFER_SIZE`] where their length is no multiple of a packet's;
@@ -317,7 +334,11 @@ impl Backend for PipeBackend {
             _ => return Some(NtStatus::INVALID_DEVICE_REQUEST),
         };
         let refused = self.core.refuses_transfer(direction, length);
-        refused.or_else(|| self.core.reader().map(|_| NtStatus::INVALID_DEVICE_STATE))
+        refused.or_else(|| {
+            self.core
+                .is_readers()
+                .then_some(NtStatus::INVALID_DEVICE_STATE)
+        })
     }
 
     fn start(&self, irp: &Arc<Irp>) {
@@ -326,13 +347,15 @@ impl Backend for PipeBackend {
         match format {
             Format::PipeRead(window) => {
                 let length = window.as_ref().map_or(0, Window::len);
-                self.flights
-                    .start(irp, window, async move { pipe.read(length).await });
+                self.flights.start(irp, window, |cancelled| async move {
+                    pipe.read_cancelable(length, cancelled).await
+                });
             }
             Format::PipeWrite(window) => {
                 let data = window.as_ref().map(Window::payload).unwrap_or_default();
-                self.flights
-                    .start(irp, None, async move { pipe.write(data).await });
+                self.flights.start(irp, None, |cancelled| async move {
+                    pipe.write_cancelable(data, cancelled).await
+                });
             }
             _ => irp.ended(NtStatus::INVALID_DEVICE_REQUEST.into()),
         }
@@ -347,7 +370,7 @@ impl Backend for PipeBackend {
     }
 
     fn reads_by_itself(&self) -> bool {
-        self.core.reader().is_some()
+        self.core.is_readers()
     }
 
     fn started(&self) {

@@ -1,6 +1,9 @@
 //! A pipe's continuous reader, as a driver has it.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{
+    Arc, PoisonError, Weak,
+    atomic::{AtomicBool, Ordering},
+};
 
 use usbwright_target::{
     Message, ReaderConfig, ReaderError, ReaderFailure, ReaderHandle, TransferError, Wait,
@@ -36,6 +39,8 @@ pub type ReaderFailureCallback = dyn Fn(HResult, &ReaderFailure) -> bool + Send 
 /// A pipe's continuous reader.
 pub(super) struct Reader {
     handle: ReaderHandle,
+    /// It has failed, and is off until the target is started again.
+    is_off: Arc<AtomicBool>,
     /// Hands on what it has read.
     task: Weak<dyn Ends>,
 }
@@ -66,6 +71,8 @@ impl Reader {
                 .on_failure(move |failure| on_failure(status_of(&failure.error).into(), failure));
         }
         let handle = reader.handle();
+        let is_off = Arc::<AtomicBool>::default();
+        let off = Arc::clone(&is_off);
         let this = Arc::downgrade(core);
         let target = Arc::downgrade(pipe.target().shared());
         let task = task::spawn(&device, async move {
@@ -77,17 +84,30 @@ impl Reader {
                 let pipe = UsbTargetPipe::again(core, target);
                 match read {
                     Ok(message) => on_completion.completed(&pipe, message),
-                    Err(failure) => tracing::debug!("{failure}"),
+                    Err(failure) => {
+                        tracing::debug!("{failure}");
+                        off.store(true, Ordering::Release);
+                    }
                 }
             }
         });
-        let configured = Arc::new(Self { handle, task });
+        let configured = Arc::new(Self {
+            handle,
+            is_off,
+            task,
+        });
         *core.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(configured);
         pipe.target().stop(SentIoAction::LeaveSentIoPending)
     }
 
     pub(super) fn start(&self) {
+        self.is_off.store(false, Ordering::Release);
         self.handle.start();
+    }
+
+    /// Whether the pipe is its own: it reads while the target is started, unless it has failed.
+    pub(super) fn has_pipe(&self) -> bool {
+        !self.is_off.load(Ordering::Acquire)
     }
 
     /// Takes back what is pending, and waits until that has ended.

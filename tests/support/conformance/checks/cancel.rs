@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use tokio::sync::oneshot;
 use usbwright::{protocol::Status, target::PipePolicy};
 
 use crate::conformance::{
@@ -115,18 +116,25 @@ pub(super) async fn loses_nothing(subject: &Subject) -> Result<()> {
     let reads = async {
         let mut came = Vec::new();
         while came.len() < data.len() {
-            let mut read = Box::pin(input.read(512 * (1 + dice.roll(16))));
-            // It is on its way, and is dropped, or not.
+            let (cancel, cancelled) = oneshot::channel();
+            let cancelled = async { drop(cancelled.await) };
+            let length = 512 * (1 + dice.roll(16));
+            let mut read = Box::pin(input.read_cancelable(length, cancelled));
+            // It is on its way, and is dropped, cancelled, or left alone.
             let ended = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
-            if let Poll::Ready(read) = ended {
-                came.extend(read.ok()?.data.to_vec());
-            } else if dice.roll(2) == 0 {
-                drop(read);
-            } else {
-                let read = read.await.ok();
-                let read = read.with_context(|| format!("after {} bytes", came.len()))?;
-                came.extend(read.data.to_vec());
-            }
+            let fate = dice.roll(3);
+            let read = match ended {
+                Poll::Ready(read) => read,
+                Poll::Pending if fate == 0 => continue,
+                Poll::Pending if fate == 1 => {
+                    let _ = cancel.send(());
+                    read.await
+                }
+                Poll::Pending => read.await,
+            };
+            let told = read.error.is_none() || fate == 1 && read.ended(Status::Cancelled);
+            ensure!(told, "after {} bytes: {read:?}", came.len());
+            came.extend(read.data.to_vec());
         }
         anyhow::Ok(came)
     };

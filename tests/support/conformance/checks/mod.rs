@@ -70,7 +70,7 @@ pub(super) static CHECKS: &[Check] = checks! {
     "all reads are taken back" [Loopback] cancel::all;
     "a dropped queue leaves a pipe that works" [Loopback] cancel::dropped;
     "what a read had got when it was taken back is not lost" [Loopback, PartialData] cancel::keeps;
-    "reads that are dropped midway lose nothing" [Loopback, PartialData] cancel::loses_nothing;
+    "reads that are dropped or cancelled midway lose nothing" [Loopback, PartialData] cancel::loses_nothing;
     "a read that nothing comes for times out" [Loopback] timeouts::reads;
     "a write that is not taken times out" [Loopback] timeouts::writes;
     "ignoring short packets, a read waits for all of its bytes" [Loopback] policies::ignores_short;

@@ -4,8 +4,9 @@ mod firmware;
 mod port;
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -147,6 +148,23 @@ impl<'a, T> Polled<'a, T> {
     pub(crate) fn end(mut self) -> T {
         let mut polls = (0..100).map(|_| self.poll());
         polls.find_map(|it| it).expect("it has ended")
+    }
+}
+
+/// What a test cancels with. Who has it polled looks again.
+#[derive(Default)]
+pub(crate) struct Button(AtomicBool);
+
+impl Button {
+    pub(crate) fn press(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn pressed(&self) -> impl Future<Output = ()> + Send + '_ {
+        poll_fn(|_| match self.0.load(Ordering::Relaxed) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
     }
 }
 

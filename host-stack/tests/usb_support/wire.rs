@@ -1,0 +1,218 @@
+//! A port whose bulk, interrupt and isochronous transfers end when and as a test says; endpoint zero is an emulated device's.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+    time::Instant,
+};
+
+use bytes::Bytes;
+use usbwright_host_stack::usb_target::protocol::{
+    Completion, DeviceSummary, EndpointAddress, Now, Payload, Port, RequestKind, Setup, Status,
+    Transfer, TransferId, TransferKind, TransferType, request,
+};
+
+/// What a device's bus does, in a test's hands. Clones are of the same bus.
+#[derive(Clone, Default)]
+pub(crate) struct Wire(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    outstanding: Vec<Transfer>,
+    done: VecDeque<Completion>,
+    /// What had come, or gone, of transfers that are taken back.
+    moved: BTreeMap<EndpointAddress, Bytes>,
+    /// Whether what is taken back does not come back before a test says so.
+    holds: bool,
+    /// Whether vendor requests on endpoint zero are never answered.
+    holds_control: bool,
+    /// How requests on endpoint zero end, by type of request and request.
+    answers: BTreeMap<(u8, u8), VecDeque<(Status, Bytes)>>,
+    /// What was asked on endpoint zero.
+    asked: Vec<Setup>,
+    is_gone: bool,
+    waker: Option<Waker>,
+}
+
+impl Wire {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The transfers that the device has of an endpoint, the oldest first.
+    pub(crate) fn outstanding(&self, endpoint: EndpointAddress) -> Vec<TransferKind> {
+        let state = self.state();
+        let of = state
+            .outstanding
+            .iter()
+            .filter(|it| it.endpoint == endpoint);
+        of.map(|it| it.kind.clone()).collect()
+    }
+
+    /// How many they are.
+    pub(crate) fn pending(&self, endpoint: EndpointAddress) -> usize {
+        self.outstanding(endpoint).len()
+    }
+
+    /// Ends the oldest transfer of an endpoint, of which the host learns when it next looks.
+    pub(crate) fn end(&self, endpoint: EndpointAddress, status: Status, data: &[u8]) {
+        let mut state = self.state();
+        let mut all = state.outstanding.iter();
+        let place = all.position(|it| it.endpoint == endpoint);
+        let transfer = state
+            .outstanding
+            .remove(place.expect("the host has asked for it"));
+        let data = Bytes::copy_from_slice(data);
+        state.done.push_back(ended(&transfer, status, data));
+    }
+
+    /// Has so much moved of whatever of this endpoint is taken back.
+    pub(crate) fn moves(&self, endpoint: EndpointAddress, data: &[u8]) {
+        let data = Bytes::copy_from_slice(data);
+        self.state().moved.insert(endpoint, data);
+    }
+
+    /// Has what is taken back come back only when a test ends it.
+    pub(crate) fn hold(&self) {
+        self.state().holds = true;
+    }
+
+    /// Has the device never answer a vendor request.
+    pub(crate) fn hold_control(&self) {
+        self.state().holds_control = true;
+    }
+
+    /// Has the device end the next such request on endpoint zero so.
+    pub(crate) fn answers(
+        &self,
+        request_type: u8,
+        request: u8,
+        status: Status,
+        data: impl Into<Bytes>,
+    ) {
+        let mut state = self.state();
+        let answers = state.answers.entry((request_type, request)).or_default();
+        answers.push_back((status, data.into()));
+    }
+
+    /// Has the device answer the next request for a descriptor so.
+    pub(crate) fn describes(&self, data: impl Into<Bytes>) {
+        self.answers(0x80, request::GET_DESCRIPTOR, Status::Done, data);
+    }
+
+    /// What was asked on endpoint zero since this was last called.
+    pub(crate) fn asked(&self) -> Vec<Setup> {
+        std::mem::take(&mut self.state().asked)
+    }
+
+    /// Unplugs the device.
+    pub(crate) fn unplug(&self) {
+        let mut state = self.state();
+        state.is_gone = true;
+        let outstanding = std::mem::take(&mut state.outstanding);
+        let ended = outstanding
+            .into_iter()
+            .map(|it| Completion::empty(it.id, Status::Disconnected));
+        state.done.extend(ended);
+    }
+}
+
+fn ended(transfer: &Transfer, status: Status, data: Bytes) -> Completion {
+    let comes = matches!(
+        transfer.kind,
+        TransferKind::In { .. } | TransferKind::Control { .. }
+    );
+    Completion {
+        actual_length: data.len() as u32,
+        data: match comes {
+            true => data.into(),
+            false => Payload::new(),
+        },
+        ..Completion::empty(transfer.id, status)
+    }
+}
+
+/// The bus of an emulated device.
+pub(crate) struct Behind<P> {
+    pub(crate) inner: P,
+    pub(crate) wire: Wire,
+}
+
+impl<P: Port> Port for Behind<P> {
+    fn summary(&self) -> DeviceSummary {
+        self.inner.summary()
+    }
+
+    fn transfer_type(&self, endpoint: EndpointAddress) -> Option<TransferType> {
+        self.inner.transfer_type(endpoint)
+    }
+
+    fn submit(&mut self, transfer: Transfer, now: Now) {
+        let mut state = self.wire.state();
+        if state.is_gone {
+            let gone = Completion::empty(transfer.id, Status::Disconnected);
+            return state.done.push_back(gone);
+        }
+        let TransferKind::Control { setup, .. } = transfer.kind else {
+            return state.outstanding.push(transfer);
+        };
+        state.asked.push(setup);
+        if state.holds_control && setup.kind() == RequestKind::Vendor {
+            return state.outstanding.push(transfer);
+        }
+        let answers = state.answers.get_mut(&(setup.request_type, setup.request));
+        match answers.and_then(VecDeque::pop_front) {
+            Some((status, data)) => {
+                let data = data.slice(..data.len().min(setup.length.into()));
+                state.done.push_back(ended(&transfer, status, data));
+            }
+            None => self.inner.submit(transfer, now),
+        }
+    }
+
+    fn cancel(&mut self, id: TransferId, now: Instant) {
+        let mut state = self.wire.state();
+        let Some(place) = state.outstanding.iter().position(|it| it.id == id) else {
+            return self.inner.cancel(id, now);
+        };
+        if !state.holds {
+            let transfer = state.outstanding.remove(place);
+            let moved = state.moved.remove(&transfer.endpoint).unwrap_or_default();
+            let ended = ended(&transfer, Status::Cancelled, moved);
+            state.done.push_back(ended);
+        }
+    }
+
+    fn reset(&mut self, now: Instant) {
+        let mut state = self.wire.state();
+        let outstanding = std::mem::take(&mut state.outstanding);
+        let ended = outstanding
+            .into_iter()
+            .map(|it| Completion::empty(it.id, Status::Cancelled));
+        state.done.extend(ended);
+        self.inner.reset(now);
+    }
+
+    fn poll(&mut self, now: Instant) {
+        self.inner.poll(now);
+    }
+
+    fn completion(&mut self) -> Option<Completion> {
+        let done = self.wire.state().done.pop_front();
+        done.or_else(|| self.inner.completion())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.inner.deadline()
+    }
+
+    fn set_waker(&mut self, waker: Waker) {
+        self.wire.state().waker = Some(waker.clone());
+        self.inner.set_waker(waker);
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.wire.state().is_gone && self.inner.is_connected()
+    }
+}
