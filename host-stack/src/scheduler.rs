@@ -337,7 +337,9 @@ impl Scheduler {
     /// What is to be done next, what has become due included, if its device is not busy, which it is from now on.
     fn take(&self) -> Option<Entry> {
         let mut state = self.state();
-        self.expire(&mut state);
+        if !state.timers.is_empty() {
+            self.expire(&mut state);
+        }
         if state.failed {
             let dropped = std::mem::take(&mut state.ready);
             drop(state);
@@ -365,9 +367,6 @@ impl Scheduler {
 
     /// Puts what is due on the list.
     fn expire(&self, state: &mut State) {
-        if state.timers.is_empty() {
-            return;
-        }
         let now = self.now();
         while let Some(first) = state.timers.first_entry()
             && first.key().0 <= now

@@ -34,25 +34,29 @@ impl Storage {
         }
     }
 
-    /// A copy of `data`, which is put where `before` had its bytes, if that has room and nobody shares it.
-    pub(super) fn copying(data: &[u8], before: Self) -> Self {
-        let mut room = before.into_room().unwrap_or_default();
-        room.clear();
-        room.extend_from_slice(data);
-        Self {
-            size: data.len(),
-            front: Payload::new(),
-            back: Some(room),
+    /// Makes it as many zeros as `size` tells.
+    pub(super) fn clear(&mut self, size: usize) {
+        self.size = size;
+        if self.front.len() > 0 {
+            self.front = Payload::new();
+        }
+        if self.back.is_some() {
+            self.back = None;
         }
     }
 
-    /// The room for bytes that it has, if nobody shares it.
-    fn into_room(self) -> Option<BytesMut> {
-        let Self { front, back, .. } = self;
-        back.or_else(|| match front.pieces().len() {
+    /// Makes it a copy of `data`, which is put where its bytes were, if there is room and nobody shares it.
+    pub(super) fn copy(&mut self, data: &[u8]) {
+        let front = mem::take(&mut self.front);
+        let room = self.back.take().or_else(|| match front.pieces().len() {
             1 => front.into_bytes().try_into_mut().ok(),
             _ => None,
-        })
+        });
+        let mut room = room.unwrap_or_default();
+        room.clear();
+        room.extend_from_slice(data);
+        self.size = data.len();
+        self.back = Some(room);
     }
 
     pub(super) fn size(&self) -> usize {

@@ -80,7 +80,7 @@ pub struct IoControl {
 
 impl RequestCompletionParams {
     pub(super) fn new(outcome: Outcome, format: Format) -> Self {
-        let bytes = outcome.information;
+        let (bytes, request_type) = (outcome.information, format.request_type());
         let transfer = |window| IoTransfer::of(window, bytes);
         let usb = |request| {
             Detail::Usb(UsbRequestCompletionParams {
@@ -120,7 +120,7 @@ impl RequestCompletionParams {
         };
         Self {
             outcome,
-            request_type: format.request_type(),
+            request_type,
             detail,
         }
     }

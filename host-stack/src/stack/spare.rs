@@ -11,7 +11,7 @@ use crate::{
     status::NtStatus,
 };
 
-/// The most requests that are kept.
+/// The most requests that are kept, and the most memories of each kind.
 const MOST: usize = 256;
 /// The most bytes that a memory which is kept has room for.
 const MOST_BYTES: usize = 64 << 10;
@@ -104,19 +104,19 @@ impl Spare {
             false => (None, buffers.input),
         };
         let empty = [emptied(direct), emptied(buffers.output)];
+        let copy = copy.filter(|it| it.size() <= MOST_BYTES);
         let mut lists = self.lists();
-        let Lists {
-            irps,
-            empty: kept,
-            rooms,
-        } = &mut *lists;
-        if irps.len() < MOST {
-            irps.push(irp);
-        }
-        kept.extend(empty.into_iter().flatten());
-        kept.truncate(2 * MOST);
-        rooms.extend(copy.filter(|it| it.size() <= MOST_BYTES));
-        rooms.truncate(MOST);
+        keep(&mut lists.irps, Some(irp));
+        empty.into_iter().for_each(|it| keep(&mut lists.empty, it));
+        keep(&mut lists.rooms, copy);
+    }
+}
+
+fn keep<T>(list: &mut Vec<T>, spare: Option<T>) {
+    if let Some(spare) = spare
+        && list.len() < MOST
+    {
+        list.push(spare);
     }
 }
 

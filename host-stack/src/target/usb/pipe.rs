@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -38,7 +38,7 @@ pub struct UsbTargetPipe {
 pub(super) struct Core {
     pub(super) pipe: Pipe,
     any_length: AtomicBool,
-    pub(super) reader: Mutex<Option<Arc<Reader>>>,
+    pub(super) reader: OnceLock<Arc<Reader>>,
 }
 
 /// What a pipe is.
@@ -60,11 +60,8 @@ pub struct PipeInformation {
 }
 
 impl Core {
-    fn reader(&self) -> Option<Arc<Reader>> {
-        self.reader
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn reader(&self) -> Option<&Arc<Reader>> {
+        self.reader.get()
     }
 
     /// Whether a continuous reader has the pipe.
@@ -96,7 +93,7 @@ impl UsbTargetPipe {
         let core = Arc::new(Core {
             pipe,
             any_length: AtomicBool::new(false),
-            reader: Mutex::default(),
+            reader: OnceLock::new(),
         });
         let backend = PipeBackend {
             core: Arc::clone(&core),

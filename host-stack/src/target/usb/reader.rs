@@ -1,7 +1,7 @@
 //! A pipe's continuous reader, as a driver has it.
 
 use std::sync::{
-    Arc, PoisonError, Weak,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -96,7 +96,8 @@ impl Reader {
             is_off,
             task,
         });
-        *core.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(configured);
+        // A pipe has one reader, and keeps it.
+        let _ = core.reader.set(configured);
         pipe.target().stop(SentIoAction::LeaveSentIoPending)
     }
 
