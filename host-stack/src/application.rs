@@ -105,7 +105,7 @@ impl Handle {
             is_open: false,
         };
         Opening {
-            io: Io::begin(stack, &file, parameters, Buffers::default()),
+            io: Io::begin(stack, &file, parameters, (None, Buffers::default())),
             opened: Some(opened),
         }
     }
@@ -115,7 +115,7 @@ impl Handle {
         let stack = self.0.stack();
         let direct = !input.is_empty() && stack.is_direct(&parameters);
         match stack.spare().buffers(input, direct, output) {
-            Ok(buffers) => Io::begin(stack, &self.0.file, parameters, buffers),
+            Ok(room) => Io::begin(stack, &self.0.file, parameters, room),
             Err(status) => Io::refused(stack, status),
         }
     }
@@ -230,7 +230,7 @@ impl Io {
         stack: &Arc<StackShared>,
         file: &File,
         parameters: Parameters,
-        buffers: Buffers,
+        (spare, buffers): (Option<Arc<Irp>>, Buffers),
     ) -> Self {
         let Some(top) = stack.top_for(&parameters) else {
             return Self::refused(stack, stack.gone());
@@ -239,8 +239,7 @@ impl Io {
         let mut level = Level::new(Arc::clone(&top), parameters);
         level.input = buffers.input().and_then(whole);
         level.output = buffers.output().and_then(whole);
-        let spare = stack.spare();
-        let irp = spare.irp(Origin::Caller(None), Some(file.clone()), level);
+        let irp = Irp::again(spare, Origin::Caller(None), Some(file.clone()), level);
         file.begin(&irp);
         stack.scheduler().enter(|| top.arrive(&irp));
         // What was begun while the stack failed or went, nobody has abandoned.

@@ -105,24 +105,40 @@ struct Working;
 
 impl Working {
     fn begin(scheduler: &Scheduler) -> Self {
-        Self::enter(Work {
-            scheduler,
-            in_callback: false,
-            lock: None,
-            job: None,
-        })
+        Self::enter(scheduler, false, None, None)
     }
 
-    fn enter(work: Work) -> Self {
-        WORKS_FOR.with_borrow_mut(|all| all.push(work));
+    #[inline]
+    fn enter(
+        scheduler: &Scheduler,
+        in_callback: bool,
+        lock: Option<Arc<DeviceLock>>,
+        job: Option<Arc<dyn Job>>,
+    ) -> Self {
+        WORKS_FOR.with_borrow_mut(|all| {
+            all.push(Work {
+                scheduler,
+                in_callback,
+                lock,
+                job,
+            });
+        });
         Self
     }
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        let work = WORKS_FOR.with_borrow_mut(Vec::pop);
-        if let Some(lock) = work.and_then(|it| it.lock) {
+        // What is dropped may be a driver's, which may call the framework.
+        let (lock, _job) = WORKS_FOR.with_borrow_mut(|all| {
+            let had = all
+                .last_mut()
+                .map(|it| (it.lock.take(), it.job.take()))
+                .unwrap_or_default();
+            all.truncate(all.len().saturating_sub(1));
+            had
+        });
+        if let Some(lock) = lock {
             lock.set_busy(false);
         }
     }
@@ -313,12 +329,8 @@ impl Scheduler {
     fn call(&self, entry: Entry) {
         let Entry { lock, job } = entry;
         let gives_way = lock.as_ref().is_some_and(|it| it.gives_way);
-        let working = Working::enter(Work {
-            scheduler: self,
-            in_callback: job.is_callback(),
-            job: gives_way.then(|| Arc::clone(&job)),
-            lock,
-        });
+        let again = gives_way.then(|| Arc::clone(&job));
+        let working = Working::enter(self, job.is_callback(), lock, again);
         let calls = job.calls();
         let ended = catch_unwind(AssertUnwindSafe(|| job.run()));
         drop(working);

@@ -41,10 +41,21 @@ impl Irp {
         })
     }
 
-    /// Makes one that has ended, and that nobody else has, into another of its stack.
-    pub(crate) fn renew(&mut self, origin: Origin, file: Option<File>, first: Level) {
-        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
-        body.renew(origin, file, first);
+    /// As [`new`](Self::new), of one of the stack's that has ended, if nobody else has it.
+    pub(crate) fn again(
+        spare: Option<Arc<Self>>,
+        origin: Origin,
+        file: Option<File>,
+        first: Level,
+    ) -> Arc<Self> {
+        if let Some(mut irp) = spare
+            && let Some(it) = Arc::get_mut(&mut irp)
+        {
+            let body = it.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+            body.renew(origin, file, first);
+            return irp;
+        }
+        Self::new(origin, file, first)
     }
 
     pub(crate) fn body(&self) -> MutexGuard<'_, Body> {

@@ -4,12 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::{
-    Memory,
-    file::File,
-    request::irp::{Irp, Level, Origin},
-    status::NtStatus,
-};
+use crate::{Memory, request::irp::Irp, status::NtStatus};
 
 /// The most requests that are kept, and the most memories of each kind.
 const MOST: usize = 256;
@@ -55,13 +50,13 @@ impl Spare {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Memory of what is given, and for what is to come; none for nothing.
+    /// Room for a request, and memory of what is given and for what is to come; none for nothing.
     pub(crate) fn buffers(
         &self,
         input: Bytes,
         direct: bool,
         output: usize,
-    ) -> Result<Buffers, NtStatus> {
+    ) -> Result<(Option<Arc<Irp>>, Buffers), NtStatus> {
         let mut lists = self.lists();
         let given = match (input.is_empty(), direct) {
             (true, _) => None,
@@ -72,26 +67,14 @@ impl Spare {
             0 => None,
             _ => lists.empty.pop(),
         };
+        let irp = lists.irps.pop();
         drop(lists);
-        Ok(Buffers {
+        let buffers = Buffers {
             input: filled(given, input, direct),
             copied: !direct,
             output: zeroed(room, output)?,
-        })
-    }
-
-    /// A request, one that was used before if there is any.
-    pub(crate) fn irp(&self, origin: Origin, file: Option<File>, level: Level) -> Arc<Irp> {
-        let mut lists = self.lists();
-        while let Some(mut irp) = lists.irps.pop() {
-            if let Some(it) = Arc::get_mut(&mut irp) {
-                drop(lists);
-                it.renew(origin, file, level);
-                return irp;
-            }
-        }
-        drop(lists);
-        Irp::new(origin, file, level)
+        };
+        Ok((irp, buffers))
     }
 
     /// Takes back what an application does not need any more: a request, if it has ended, and its memories, as far as nobody else has them.

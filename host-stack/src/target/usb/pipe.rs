@@ -340,18 +340,18 @@ impl Backend for PipeBackend {
 
     fn start(&self, irp: &Arc<Irp>) {
         let format = irp.body().top().format.clone();
-        let pipe = self.core.pipe.clone();
+        let core = Arc::clone(&self.core);
         match format {
             Format::PipeRead(window) => {
                 let length = window.as_ref().map_or(0, Window::len);
                 self.flights.start(irp, window, |cancelled| async move {
-                    pipe.read_cancelable(length, cancelled).await
+                    core.pipe.read_cancelable(length, cancelled).await
                 });
             }
             Format::PipeWrite(window) => {
                 let data = window.as_ref().map(Window::payload).unwrap_or_default();
                 self.flights.start(irp, None, |cancelled| async move {
-                    pipe.write_cancelable(data, cancelled).await
+                    core.pipe.write_cancelable(data, cancelled).await
                 });
             }
             _ => irp.ended(NtStatus::INVALID_DEVICE_REQUEST.into()),
