@@ -4,6 +4,8 @@
 //! while it completes a request, and nothing recurses. Whoever waits (an application, a driver that sends synchronously) works the list off meanwhile; where
 //! nobody does, a worker thread is woken. With [`Threads::None`] there is no such thread, and a test says when what is to be done is done.
 
+#[cfg(test)]
+mod interleavings;
 mod list;
 #[cfg(test)]
 mod tests;
