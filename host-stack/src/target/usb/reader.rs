@@ -83,7 +83,11 @@ impl Reader {
                 };
                 let pipe = UsbTargetPipe::again(core, target);
                 match read {
-                    Ok(message) => on_completion.completed(&pipe, message),
+                    Ok(message) => {
+                        on_completion.completed(&pipe, message);
+                        // A device may always have more.
+                        task::give_way().await;
+                    }
                     Err(failure) => {
                         tracing::debug!("{failure}");
                         off.store(true, Ordering::Release);
