@@ -2,7 +2,11 @@
 
 mod usb_support;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use usbwright_host_stack::{
     Memory, Request, RequestCompletionParams, SendOptions, Sent, SentIoAction, TargetState,
@@ -10,7 +14,7 @@ use usbwright_host_stack::{
     status::{NtStatus, Win32Error},
     usb_target::{
         PipePolicy,
-        protocol::{Setup, Status},
+        protocol::{RequestKind, Setup, Status},
     },
 };
 
@@ -122,7 +126,7 @@ fn a_cancelled_control_transfer_ends() {
         (within(50), NtStatus::IO_TIMEOUT),
     ] {
         let rig = Rig::new(0);
-        rig.wire.hold_control();
+        rig.wire.hold_control(RequestKind::Vendor);
         let memory = room(64);
         let sent = ask(&rig, &memory, options);
         match status {
@@ -247,7 +251,7 @@ fn a_target_that_stops_takes_back_what_was_sent_and_each_tells_what_had_come() {
 fn a_stack_that_goes_waits_for_what_its_targets_give_back() {
     let rig = Rig::new(2);
     let memory = room(64);
-    rig.wire.moves(INTERRUPT_IN, b"some");
+    rig.wire.hold();
     let (pipe, mut request) = (rig.pipe(INTERRUPT_IN), rig.request());
     pipe.format_for_read(&mut request, Some(&memory), None)
         .unwrap();
@@ -259,7 +263,18 @@ fn a_stack_that_goes_waits_for_what_its_targets_give_back() {
     request
         .send_then(pipe.target(), SendOptions::new(), Arc::new(told))
         .unwrap();
+    let wire = rig.wire.clone();
+    let gives_back = thread::spawn(move || {
+        let patience = Instant::now() + Duration::from_secs(30);
+        while wire.cancelled() == 0 {
+            assert!(Instant::now() < patience, "it is not taken back");
+            thread::yield_now();
+        }
+        wire.end(INTERRUPT_IN, Status::Cancelled, b"some");
+        wire.wake();
+    });
     rig.stack.remove().unwrap();
     assert_eq!(noted.take(), [(NtStatus::CANCELLED, 4)]);
+    gives_back.join().unwrap();
     assert_eq!(rig.wire.pending(INTERRUPT_IN), 0);
 }

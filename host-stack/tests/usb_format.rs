@@ -166,6 +166,25 @@ fn a_part_that_is_not_in_the_memory_is_an_invalid_parameter() {
 }
 
 #[test]
+fn nothing_is_read_into_memory_that_is_read_only() {
+    let rig = Rig::new(0);
+    let memory = Memory::read_only(vec![7; PACKET]).unwrap();
+    let mut request = rig.request();
+    let read = rig.pipe(BULK_IN);
+    let read = read.format_for_read(&mut request, Some(&memory), None);
+    assert_eq!(refused(read), NtStatus::ACCESS_VIOLATION);
+    let usb = &rig.usb;
+    let control = usb.format_for_control_transfer(&mut request, vendor(0xC0), Some(&memory), None);
+    assert_eq!(refused(control), NtStatus::ACCESS_VIOLATION);
+    usb.format_for_control_transfer(&mut request, vendor(0x40), Some(&memory), None)
+        .unwrap();
+    let write = rig.pipe(BULK_OUT);
+    write
+        .format_for_write(&mut request, Some(&memory), None)
+        .unwrap();
+}
+
+#[test]
 fn the_setup_packets_length_is_that_of_the_memorys_part() {
     let rig = Rig::new(0);
     let memory = Memory::new(vec![7; 100]).unwrap();

@@ -224,8 +224,7 @@ fn a_stall_is_cleared_before_the_read_ends_where_that_is_wished() {
         let memory = room(PACKET);
         let sent = rig.read(BULK_IN, &memory);
         rig.wire.end(BULK_IN, Status::Stalled, b"some");
-        // Whatever is submitted has the host look.
-        let _ = rig.usb.retrieve_descriptor(3, 0, 0, 4);
+        rig.poke();
         let told = ended(sent.wait(), &memory);
         assert_eq!(told, (NtStatus::UNSUCCESSFUL, 4, b"some".to_vec()));
         let asked = rig.wire.asked();

@@ -10,12 +10,12 @@ use std::{
 
 use usbwright_host_stack::{
     Device, DeviceCallbacks, DeviceInit, Driver, Handle, Memory, OnViolation, PowerState, Request,
-    RequestCompletionParams, SendOptions, Sent, SentIoAction, Stack, Threads,
+    RequestCompletionParams, SendOptions, Sent, SentIoAction, Stack, StackBuilder, Threads,
     status::{HResult, NtStatus},
     usb::{UsbInterface, UsbTargetDevice, UsbTargetPipe},
     usb_target::{
         ManualClock, Options, Wait,
-        protocol::{Direction, EndpointAddress, Status},
+        protocol::{Direction, EndpointAddress, Setup, Status, request},
     },
 };
 use usbwright_models::Spec;
@@ -108,6 +108,17 @@ impl Rig {
         prepare: impl Fn(&UsbTargetDevice) -> Result<(), HResult> + Send + Sync + 'static,
         reads: Option<EndpointAddress>,
     ) -> Self {
+        let strict = |it: StackBuilder| it.on_violation(OnViolation::Panic);
+        Self::built(setting, prepare, reads, strict)
+    }
+
+    /// The same, with what else the stack is to be.
+    pub(crate) fn built(
+        setting: u8,
+        prepare: impl Fn(&UsbTargetDevice) -> Result<(), HResult> + Send + Sync + 'static,
+        reads: Option<EndpointAddress>,
+        settings: impl FnOnce(StackBuilder) -> StackBuilder,
+    ) -> Self {
         let (clock, wire) = (ManualClock::new(), Wire::default());
         let spec = "gadget-zero".parse::<Spec>().unwrap();
         let port = Behind {
@@ -124,14 +135,12 @@ impl Rig {
             reads,
             kept: Arc::clone(&kept),
         };
-        let stack = Stack::builder()
+        let builder = Stack::builder()
             .usb_device(options.open(port).wait().unwrap())
             .driver("holder", driver)
             .clock(clock.clone())
-            .threads(Threads::None)
-            .on_violation(OnViolation::Panic)
-            .start()
-            .unwrap();
+            .threads(Threads::None);
+        let stack = settings(builder).start().unwrap();
         wire.asked();
         let usb = usb.get().unwrap().clone();
         Self {
@@ -194,19 +203,30 @@ impl Rig {
         request.send(pipe.target(), SendOptions::new()).unwrap()
     }
 
-    /// Ends the oldest transfer of an endpoint, and has the stack do what follows.
+    /// Ends the oldest transfer of an endpoint, and has the stack do what comes before and what follows.
     pub(crate) fn end(&self, endpoint: EndpointAddress, status: Status, data: &[u8]) {
+        self.stack.run();
         self.wire.end(endpoint, status, data);
         self.look();
     }
 
     /// Has the host look what has ended, and the stack do what follows.
     pub(crate) fn look(&self) {
-        // Whatever is submitted has the host look.
-        let languages = self.usb.retrieve_descriptor(3, 0, 0, 4);
-        assert!(languages.is_ok() || !self.usb.usb().is_connected());
+        self.poke();
         self.stack.run();
-        let _ = self.wire.asked();
+    }
+
+    /// Has the host look what has ended, of which the stack is told.
+    pub(crate) fn poke(&self) {
+        let status = Setup {
+            request_type: 0x80,
+            request: request::GET_STATUS,
+            length: 2,
+            ..Setup::default()
+        };
+        let told = self.usb.usb().control(status, Vec::new()).wait();
+        assert!(told.error.is_none() || !self.usb.usb().is_connected());
+        self.wire.forget(status);
     }
 }
 

@@ -25,10 +25,14 @@ struct State {
     moved: BTreeMap<EndpointAddress, Bytes>,
     /// Whether what is taken back does not come back before a test says so.
     holds: bool,
-    /// Whether vendor requests on endpoint zero are never answered.
-    holds_control: bool,
+    /// Requests on endpoint zero that are never answered.
+    holds_control: Option<RequestKind>,
     /// How requests on endpoint zero end, by type of request and request.
     answers: BTreeMap<(u8, u8), VecDeque<(Status, Bytes)>>,
+    /// What has come from each endpoint.
+    came: BTreeMap<EndpointAddress, Vec<u8>>,
+    /// How many transfers were taken back.
+    cancelled: usize,
     /// What was asked on endpoint zero.
     asked: Vec<Setup>,
     is_gone: bool,
@@ -63,8 +67,7 @@ impl Wire {
         let transfer = state
             .outstanding
             .remove(place.expect("the host has asked for it"));
-        let data = Bytes::copy_from_slice(data);
-        state.done.push_back(ended(&transfer, status, data));
+        state.end(&transfer, status, Bytes::copy_from_slice(data));
     }
 
     /// Has so much moved of whatever of this endpoint is taken back.
@@ -78,9 +81,9 @@ impl Wire {
         self.state().holds = true;
     }
 
-    /// Has the device never answer a vendor request.
-    pub(crate) fn hold_control(&self) {
-        self.state().holds_control = true;
+    /// Has the device never answer such a request on endpoint zero.
+    pub(crate) fn hold_control(&self, kind: RequestKind) {
+        self.state().holds_control = Some(kind);
     }
 
     /// Has the device end the next such request on endpoint zero so.
@@ -106,6 +109,30 @@ impl Wire {
         std::mem::take(&mut self.state().asked)
     }
 
+    /// Forgets that it was asked this last.
+    pub(crate) fn forget(&self, setup: Setup) {
+        self.state().asked.pop_if(|it| *it == setup);
+    }
+
+    /// All that has come from an endpoint.
+    pub(crate) fn came(&self, endpoint: EndpointAddress) -> Vec<u8> {
+        let state = self.state();
+        state.came.get(&endpoint).cloned().unwrap_or_default()
+    }
+
+    /// The transfers that were taken back.
+    pub(crate) fn cancelled(&self) -> usize {
+        self.state().cancelled
+    }
+
+    /// Has the host look what has ended, as where something comes from outside.
+    pub(crate) fn wake(&self) {
+        let waker = self.state().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Unplugs the device.
     pub(crate) fn unplug(&self) {
         let mut state = self.state();
@@ -115,6 +142,14 @@ impl Wire {
             .into_iter()
             .map(|it| Completion::empty(it.id, Status::Disconnected));
         state.done.extend(ended);
+    }
+}
+
+impl State {
+    fn end(&mut self, transfer: &Transfer, status: Status, data: Bytes) {
+        let came = self.came.entry(transfer.endpoint).or_default();
+        came.extend_from_slice(&data);
+        self.done.push_back(ended(transfer, status, data));
     }
 }
 
@@ -158,7 +193,7 @@ impl<P: Port> Port for Behind<P> {
             return state.outstanding.push(transfer);
         };
         state.asked.push(setup);
-        if state.holds_control && setup.kind() == RequestKind::Vendor {
+        if state.holds_control == Some(setup.kind()) {
             return state.outstanding.push(transfer);
         }
         let answers = state.answers.get_mut(&(setup.request_type, setup.request));
@@ -176,11 +211,16 @@ impl<P: Port> Port for Behind<P> {
         let Some(place) = state.outstanding.iter().position(|it| it.id == id) else {
             return self.inner.cancel(id, now);
         };
+        state.cancelled += 1;
         if !state.holds {
             let transfer = state.outstanding.remove(place);
-            let moved = state.moved.remove(&transfer.endpoint).unwrap_or_default();
-            let ended = ended(&transfer, Status::Cancelled, moved);
-            state.done.push_back(ended);
+            let mut before = state.outstanding[..place].iter();
+            // What is behind another transfer has not begun.
+            let moved = match before.any(|it| it.endpoint == transfer.endpoint) {
+                true => None,
+                false => state.moved.remove(&transfer.endpoint),
+            };
+            state.end(&transfer, Status::Cancelled, moved.unwrap_or_default());
         }
     }
 

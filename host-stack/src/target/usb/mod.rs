@@ -4,13 +4,14 @@ mod descriptors;
 mod flight;
 mod interface;
 mod pipe;
+mod policy;
 mod reader;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use usbwright_target::{
-    Completion, PolicyError, PowerPolicy, PowerUnsupported, ResetOutcome, Wait,
+    Completion, ResetOutcome, Wait,
     protocol::{
         Direction, Setup, Speed, Status,
         descriptor::{ConfigurationDescriptor, DeviceDescriptor},
@@ -25,7 +26,7 @@ pub use self::{
 };
 use super::{Backend, IoTarget, TargetShared, window};
 use crate::{
-    Memory, MemoryOffset,
+    Memory, MemoryOffset, Window,
     device::{Device, DeviceShared},
     request::{Request, SendOptions, format::Format, irp::Irp},
     status::{HResult, NtStatus},
@@ -109,25 +110,7 @@ impl UsbTargetDevice {
         found.ok_or(NtStatus::INVALID_DEVICE_REQUEST.into())
     }
 
-    /// When the device is suspended by itself.
-    ///
-    /// # Errors
-    /// [`NtStatus::NOT_SUPPORTED`] where it can't be, as with every backend here. A stack's own way is [`assign_idle`](Device::assign_idle).
-    #[doc(alias = "RetrievePowerPolicy")]
-    pub fn power_policy(&self) -> Result<PowerPolicy, HResult> {
-        self.usb.power_policy().ok_or(PowerUnsupported.into())
-    }
-
-    /// Says when the device is to be suspended by itself.
-    ///
-    /// # Errors
-    /// As those of [`power_policy`](Self::power_policy), unless the policy is not to suspend it.
-    #[doc(alias = "SetPowerPolicy")]
-    pub fn set_power_policy(&self, policy: PowerPolicy) -> Result<(), HResult> {
-        self.usb.set_power_policy(policy).map_err(HResult::from)
-    }
-
-    /// The speed it runs at.
+    /// The speed it runs at. UMDF tells 1 for low and full speed, and 3 for any other.
     #[doc(alias = "RetrieveDeviceInformation")]
     #[doc(alias = "DEVICE_SPEED")]
     pub fn speed(&self) -> Speed {
@@ -151,7 +134,8 @@ impl UsbTargetDevice {
     /// whatever `setup` tells. Without memory there is no data stage.
     ///
     /// # Errors
-    /// [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory, or is longer than 65,535 bytes.
+    /// [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory, or is longer than 65,535 bytes; [`NtStatus::ACCESS_VIOLATION`] where data is to come into memory that is
+    /// read-only.
     #[doc(alias = "FormatRequestForControlTransfer")]
     pub fn format_for_control_transfer(
         &self,
@@ -161,9 +145,12 @@ impl UsbTargetDevice {
         offset: Option<MemoryOffset>,
     ) -> Result<(), HResult> {
         let window = window(memory, offset)?;
-        let length = window.as_ref().map_or(0, crate::Window::len);
+        let length = window.as_ref().map_or(0, Window::len);
         if length > CONTROL_MOST {
             return Err(NtStatus::INVALID_PARAMETER.into());
+        }
+        if setup.direction() == Direction::In && window.as_ref().is_some_and(is_read_only) {
+            return Err(NtStatus::ACCESS_VIOLATION.into());
         }
         let setup = Setup {
             length: length as u16,
@@ -256,16 +243,9 @@ impl Backend for DefaultPipe {
     }
 }
 
-impl From<PolicyError> for HResult {
-    fn from(_: PolicyError) -> Self {
-        Self::INVALIDARG
-    }
-}
-
-impl From<PowerUnsupported> for HResult {
-    fn from(_: PowerUnsupported) -> Self {
-        NtStatus::NOT_SUPPORTED.into()
-    }
+/// Whether nothing can be put into a window.
+fn is_read_only(window: &Window) -> bool {
+    window.memory().is_read_only()
 }
 
 /// How a synchronous call of a pipe has ended.

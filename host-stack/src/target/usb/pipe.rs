@@ -9,11 +9,13 @@ use std::{
 };
 
 use usbwright_target::{
-    Pipe, PipePolicy, PolicyError, PolicyId, ReaderConfig, Wait,
+    Pipe, ReaderConfig, Wait,
     protocol::{Direction, EndpointAddress, TransferType},
 };
 
-use super::{ReaderCompletion, ReaderFailureCallback, ended, flight::Flights, reader::Reader};
+use super::{
+    ReaderCompletion, ReaderFailureCallback, ended, flight::Flights, is_read_only, reader::Reader,
+};
 use crate::{
     Memory, MemoryOffset, Window,
     device::DeviceShared,
@@ -30,7 +32,7 @@ use crate::{
 #[doc(alias = "IWDFUsbTargetPipe2")]
 #[derive(Clone)]
 pub struct UsbTargetPipe {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     target: IoTarget,
 }
 
@@ -161,7 +163,8 @@ impl UsbTargetPipe {
     ///
     /// # Errors
     /// [`NtStatus::INVALID_DEVICE_REQUEST`] for a pipe that does not read, or is neither bulk nor interrupt; [`NtStatus::INVALID_BUFFER_SIZE`] where the length is no
-    /// multiple of a packet's.
+    /// multiple of a packet's; [`NtStatus::INTEGER_OVERFLOW`] where it is beyond 32 bits; [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory;
+    /// [`NtStatus::ACCESS_VIOLATION`] where that is read-only; [`NtStatus::INVALID_DEVICE_STATE`] where a continuous reader has the pipe.
     #[doc(alias = "FormatRequestForRead")]
     pub fn format_for_read(
         &self,
@@ -175,7 +178,8 @@ impl UsbTargetPipe {
     /// Formats a request as a write of `memory`, or the part of it that `offset` names. No memory is a zero-length packet.
     ///
     /// # Errors
-    /// [`NtStatus::INVALID_DEVICE_REQUEST`] for a pipe that does not write, or is neither bulk nor interrupt.
+    /// [`NtStatus::INVALID_DEVICE_REQUEST`] for a pipe that does not write, or is neither bulk nor interrupt; [`NtStatus::INTEGER_OVERFLOW`] where the length is beyond 32 bits;
+    /// [`NtStatus::INVALID_PARAMETER`] where the part is not in the memory.
     #[doc(alias = "FormatRequestForWrite")]
     pub fn format_for_write(
         &self,
@@ -218,40 +222,6 @@ impl UsbTargetPipe {
                 Ok(())
             }
         }
-    }
-
-    /// Its policies. Each pipe of each setting has its own.
-    #[doc(alias = "RetrievePipePolicy")]
-    pub fn policy(&self) -> PipePolicy {
-        self.core.pipe.policy()
-    }
-
-    /// Sets its policies. They hold for requests that are sent afterwards, and are at their defaults after a change of setting.
-    ///
-    /// # Errors
-    /// Where a pipe of this type and direction does not have one of those that differ from their defaults.
-    #[doc(alias = "SetPipePolicy")]
-    pub fn set_policy(&self, policy: PipePolicy) -> Result<(), PolicyError> {
-        self.core.pipe.set_policy(policy)
-    }
-
-    /// A policy's value as WinUSB has it.
-    ///
-    /// # Errors
-    /// Where a pipe of this type and direction does not have it. For a driver's callback, `?` makes `E_INVALIDARG` of any [`PolicyError`].
-    #[doc(alias = "RetrievePipePolicy")]
-    pub fn policy_value(&self, id: PolicyId) -> Result<Vec<u8>, PolicyError> {
-        self.core.pipe.policy_value(id)
-    }
-
-    /// Sets a policy by its value as WinUSB has it.
-    ///
-    /// # Errors
-    /// Where a pipe of this type and direction does not have it, it can only be read, or the value is of another size. For a driver's callback, `?` makes
-    /// `E_INVALIDARG` of any [`PolicyError`].
-    #[doc(alias = "SetPipePolicy")]
-    pub fn set_policy_value(&self, id: PolicyId, value: &[u8]) -> Result<(), PolicyError> {
-        self.core.pipe.set_policy_value(id, value)
     }
 
     /// Takes back what is outstanding on the pipe, and waits until it has ended on the bus; whoever has sent it is told as ever.
@@ -330,6 +300,11 @@ impl Backend for PipeBackend {
             Format::PipeWrite(window) => (Direction::Out, length(window)),
             _ => return Some(NtStatus::INVALID_DEVICE_REQUEST),
         };
+        if let Format::PipeRead(Some(window)) = format
+            && is_read_only(window)
+        {
+            return Some(NtStatus::ACCESS_VIOLATION);
+        }
         let refused = self.core.refuses_transfer(direction, length);
         refused.or_else(|| {
             self.core

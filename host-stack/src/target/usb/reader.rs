@@ -34,13 +34,14 @@ impl<F: Fn(&UsbTargetPipe, Message) + Send + Sync + 'static> ReaderCompletion fo
 
 /// Is told that reading failed, when nothing is pending any more, and decides whether the reader resets the pipe and begins anew.
 #[doc(alias = "IUsbTargetPipeContinuousReaderCallbackReadersFailed")]
+#[doc(alias = "OnReaderFailure")]
 pub type ReaderFailureCallback = dyn Fn(HResult, &ReaderFailure) -> bool + Send + Sync;
 
 /// A pipe's continuous reader.
 pub(super) struct Reader {
     handle: ReaderHandle,
-    /// It has failed, and is off until the target is started again.
-    is_off: Arc<AtomicBool>,
+    /// Whether it is to read, as its target is started. Where it has failed it does not all the same.
+    wanted: AtomicBool,
     /// Hands on what it has read.
     task: Weak<dyn Ends>,
 }
@@ -71,8 +72,6 @@ impl Reader {
                 .on_failure(move |failure| on_failure(status_of(&failure.error).into(), failure));
         }
         let handle = reader.handle();
-        let is_off = Arc::<AtomicBool>::default();
-        let off = Arc::clone(&is_off);
         let this = Arc::downgrade(core);
         let target = Arc::downgrade(pipe.target().shared());
         let task = task::spawn(&device, async move {
@@ -83,21 +82,17 @@ impl Reader {
                 };
                 let pipe = UsbTargetPipe::again(core, target);
                 match read {
-                    Ok(message) => {
-                        on_completion.completed(&pipe, message);
-                        // A device may always have more.
-                        task::give_way().await;
-                    }
-                    Err(failure) => {
-                        tracing::debug!("{failure}");
-                        off.store(true, Ordering::Release);
-                    }
+                    Ok(message) => on_completion.completed(&pipe, message),
+                    Err(failure) => tracing::debug!("{failure}"),
                 }
+                drop(pipe);
+                // A device may always have more.
+                task::give_way().await;
             }
         });
         let configured = Arc::new(Self {
             handle,
-            is_off,
+            wanted: AtomicBool::new(false),
             task,
         });
         // A pipe has one reader, and keeps it.
@@ -106,17 +101,18 @@ impl Reader {
     }
 
     pub(super) fn start(&self) {
-        self.is_off.store(false, Ordering::Release);
         self.handle.start();
+        self.wanted.store(true, Ordering::Release);
     }
 
-    /// Whether the pipe is its own: it reads while the target is started, unless it has failed.
+    /// Whether the pipe is its own: it is unless it has failed while its target is started.
     pub(super) fn has_pipe(&self) -> bool {
-        !self.is_off.load(Ordering::Acquire)
+        !self.wanted.load(Ordering::Acquire) || self.handle.is_running()
     }
 
     /// Takes back what is pending, and waits until that has ended.
     pub(super) fn stop(&self) {
+        self.wanted.store(false, Ordering::Release);
         self.handle.stop().wait();
     }
 
