@@ -11,9 +11,9 @@ mod list;
 mod tests;
 mod wait;
 mod waiters;
+mod work;
 
 use std::{
-    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -30,6 +30,7 @@ pub(crate) use self::list::{DeviceLock, TimerId};
 use self::{
     list::{Entry, State},
     waiters::Waiters,
+    work::Working,
 };
 
 /// What [`waiters`] is made of, for which its tests have something else.
@@ -87,65 +88,6 @@ pub(crate) struct Scheduler {
     this: Weak<Self>,
 }
 
-thread_local! {
-    /// What this thread works at, the innermost last.
-    static WORKS_FOR: RefCell<Vec<Work>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What a thread works at.
-struct Work {
-    scheduler: *const Scheduler,
-    /// It calls a driver back for a request.
-    in_callback: bool,
-    /// The lock that the job holds.
-    lock: Option<Arc<DeviceLock>>,
-    job: Option<Arc<dyn Job>>,
-}
-
-/// While it lives, this thread works a list off.
-struct Working;
-
-impl Working {
-    fn begin(scheduler: &Scheduler) -> Self {
-        Self::enter(scheduler, false, None, None)
-    }
-
-    #[inline]
-    fn enter(
-        scheduler: &Scheduler,
-        in_callback: bool,
-        lock: Option<Arc<DeviceLock>>,
-        job: Option<Arc<dyn Job>>,
-    ) -> Self {
-        WORKS_FOR.with_borrow_mut(|all| {
-            all.push(Work {
-                scheduler,
-                in_callback,
-                lock,
-                job,
-            });
-        });
-        Self
-    }
-}
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        // What is dropped may be a driver's, which may call the framework.
-        let (lock, _job) = WORKS_FOR.with_borrow_mut(|all| {
-            let had = all
-                .last_mut()
-                .map(|it| (it.lock.take(), it.job.take()))
-                .unwrap_or_default();
-            all.truncate(all.len().saturating_sub(1));
-            had
-        });
-        if let Some(lock) = lock {
-            lock.set_busy(false);
-        }
-    }
-}
-
 impl Scheduler {
     pub(crate) fn new(clock: Clock, threads: Threads) -> Arc<Self> {
         let scheduler = Arc::new_cyclic(|this| Self {
@@ -186,17 +128,6 @@ impl Scheduler {
     ) {
         let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
         *panicked = Some(Arc::new(action));
-    }
-
-    /// Whether this thread is within a callback of this stack, or an application's call of it.
-    pub(crate) fn is_here(&self) -> bool {
-        WORKS_FOR.with_borrow(|all| all.iter().any(|it| std::ptr::eq(it.scheduler, self)))
-    }
-
-    /// Whether this thread is within a callback for a request of this stack.
-    pub(crate) fn is_in_callback(&self) -> bool {
-        let is_in = |it: &Work| std::ptr::eq(it.scheduler, self) && it.in_callback;
-        WORKS_FOR.with_borrow(|all| all.iter().any(is_in))
     }
 
     /// Has a job done.

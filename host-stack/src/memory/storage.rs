@@ -37,12 +37,8 @@ impl Storage {
     /// Makes it as many zeros as `size` tells.
     pub(super) fn clear(&mut self, size: usize) {
         self.size = size;
-        if self.front.len() > 0 {
-            self.front = Payload::new();
-        }
-        if self.back.is_some() {
-            self.back = None;
-        }
+        self.front = Payload::new();
+        self.back = None;
     }
 
     /// Makes it a copy of `data`, which is put where its bytes were, if there is room and nobody shares it.

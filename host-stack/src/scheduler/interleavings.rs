@@ -19,6 +19,7 @@ mod sync {
     };
 }
 
+#[allow(clippy::duplicate_mod, reason = "it is made of other locks here")]
 #[path = "waiters.rs"]
 mod waiters;
 

@@ -4,7 +4,7 @@ use std::{future::poll_fn, task::Poll};
 
 use usbwright_target::Wait;
 
-use super::{Scheduler, WORKS_FOR, list::Entry};
+use super::{Scheduler, list::Entry, work::WORKS_FOR};
 
 impl Scheduler {
     /// Lets others go on with what this thread's callbacks keep in order, as it waits.
