@@ -1,11 +1,12 @@
-//! A Gadget Zero in this process, which neither makes nor checks a pattern, and how it is measured.
+//! Devices in this process, first of all a Gadget Zero which neither makes nor checks a pattern, and how they are measured.
+#![allow(dead_code, reason = "not every bench needs all of it")]
 
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use usbwright::{
     models::Spec,
-    target::{Bulk, Device, In, Out, Pipe, Wait},
+    target::{Bulk, Device, In, Options, Out, Pipe, Wait},
 };
 
 pub(crate) const LENGTHS: [usize; 3] = [512, 4 << 10, 64 << 10];
@@ -22,14 +23,25 @@ pub(crate) fn criterion() -> Criterion {
 }
 
 pub(crate) fn device() -> Device {
-    let spec: Spec = "gadget-zero,pattern=2".parse().expect("the model is there");
+    device_of("gadget-zero,pattern=2", 3)
+}
+
+/// A device that does as its parameters say, in a configuration.
+pub(crate) fn device_of(spec: &str, configuration: u8) -> Device {
+    let spec: Spec = spec.parse().expect("the model is there");
     let port = spec.build(Instant::now()).expect("the device can be made");
-    Device::open(port).wait().expect("the device can be opened")
+    let options = Options::new().configuration(configuration);
+    options.open(port).wait().expect("the device can be opened")
 }
 
 /// The source and the sink of such a device.
 pub(crate) fn pipes() -> (Pipe<Bulk, In>, Pipe<Bulk, Out>) {
-    let interface = device().interface(0).wait().expect("nobody has it");
+    pipes_of(&device())
+}
+
+/// The first bulk pipes of a device.
+pub(crate) fn pipes_of(device: &Device) -> (Pipe<Bulk, In>, Pipe<Bulk, Out>) {
+    let interface = device.interface(0).wait().expect("nobody has it");
     let source = interface.first().expect("it has a source");
     (source, interface.first().expect("it has a sink"))
 }

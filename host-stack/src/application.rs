@@ -19,7 +19,7 @@ use crate::{
         Control, CreateParameters, Parameters, Transfer,
         irp::{Asker, Irp, Level, Origin, Outcome},
     },
-    stack::{Owner, StackShared},
+    stack::{Buffers, Owner, StackShared},
     status::{NtStatus, Severity, Win32Error},
 };
 
@@ -121,19 +121,19 @@ impl Handle {
             is_open: false,
         };
         Opening {
-            io: Io::begin(stack, Some(&file), parameters, None, None),
+            io: Io::begin(stack, &file, parameters, (None, Buffers::default())),
             opened: Some(opened),
         }
     }
 
-    fn begin(&self, parameters: Parameters, input: Option<&Memory>, output: Option<Memory>) -> Io {
-        Io::begin(
-            self.0.stack(),
-            Some(&self.0.file),
-            parameters,
-            input,
-            output,
-        )
+    /// Begins with a request, with what is given and with room for so many bytes.
+    fn begin(&self, parameters: Parameters, input: Bytes, output: usize) -> Io {
+        let stack = self.0.stack();
+        let direct = !input.is_empty() && stack.is_direct(&parameters);
+        match stack.spare().buffers(input, direct, output) {
+            Ok(room) => Io::begin(stack, &self.0.file, parameters, room),
+            Err(status) => Io::refused(stack, status),
+        }
     }
 
     /// Reads up to so many bytes.
@@ -149,10 +149,7 @@ impl Handle {
             offset,
             key: 0,
         });
-        match room(length) {
-            Ok(output) => self.begin(parameters, None, output),
-            Err(status) => Io::refused(self.0.stack(), status),
-        }
+        self.begin(parameters, Bytes::new(), length)
     }
 
     /// Writes.
@@ -169,8 +166,7 @@ impl Handle {
             offset,
             key: 0,
         });
-        let direct = self.0.stack().is_direct(&parameters);
-        self.begin(parameters, given(data, direct).as_ref(), None)
+        self.begin(parameters, data, 0)
     }
 
     /// Sends a control code, with its input and room for its output, in bytes.
@@ -185,17 +181,13 @@ impl Handle {
         if code.method() == Method::Neither && !self.0.stack().copies_neither() {
             return Io::refused(self.0.stack(), NtStatus::INVALID_DEVICE_REQUEST);
         }
-        let direct = self.0.stack().is_direct(&parameters);
-        match room(output) {
-            Ok(output) => self.begin(parameters, given(input, direct).as_ref(), output),
-            Err(status) => Io::refused(self.0.stack(), status),
-        }
+        self.begin(parameters, input, output)
     }
 
     /// Has written what is buffered.
     #[doc(alias = "FlushFileBuffers")]
     pub fn flush(&self) -> Io {
-        self.begin(Parameters::Flush, None, None)
+        self.begin(Parameters::Flush, Bytes::new(), 0)
     }
 
     /// Takes back all that has not ended of this file.
@@ -206,24 +198,6 @@ impl Handle {
                 irp.cancel(Asker::Origin);
             }
         });
-    }
-}
-
-/// Memory for what is to come; none for nothing.
-fn room(length: usize) -> Result<Option<Memory>, NtStatus> {
-    match length {
-        0 => Ok(None),
-        _ => Memory::zeroed(length)
-            .map(Some)
-            .map_err(|error| error.status()),
-    }
-}
-
-/// Memory of what is given: a copy, unless drivers get at it directly.
-fn given(data: Bytes, direct: bool) -> Option<Memory> {
-    match direct {
-        true => Memory::new(data).ok(),
-        false => Memory::new(Bytes::copy_from_slice(&data)).ok(),
     }
 }
 
@@ -256,7 +230,7 @@ impl fmt::Debug for Handle {
 pub struct Io {
     stack: Arc<StackShared>,
     irp: Result<Arc<Irp>, NtStatus>,
-    output: Option<Memory>,
+    buffers: Buffers,
 }
 
 impl Io {
@@ -264,28 +238,25 @@ impl Io {
         Self {
             stack: Arc::clone(stack),
             irp: Err(status),
-            output: None,
+            buffers: Buffers::default(),
         }
     }
 
     fn begin(
         stack: &Arc<StackShared>,
-        file: Option<&File>,
+        file: &File,
         parameters: Parameters,
-        input: Option<&Memory>,
-        output: Option<Memory>,
+        (spare, buffers): (Option<Arc<Irp>>, Buffers),
     ) -> Self {
         let Some(top) = stack.top_for(&parameters) else {
             return Self::refused(stack, stack.gone());
         };
         let whole = |memory: &Memory| Window::new(memory, None).ok();
         let mut level = Level::new(Arc::clone(&top), parameters);
-        level.input = input.and_then(whole);
-        level.output = output.as_ref().and_then(whole);
-        let irp = stack.irp(Origin::Caller(None), file.cloned(), level);
-        if let Some(file) = file {
-            file.begin(&irp);
-        }
+        level.input = buffers.input().and_then(whole);
+        level.output = buffers.output().and_then(whole);
+        let irp = Irp::again(spare, Origin::Caller(None), Some(file.clone()), level);
+        file.begin(&irp);
         stack.scheduler().enter(|| top.arrive(&irp));
         // What was begun while the stack failed or went, nobody has abandoned.
         if stack.is_gone() {
@@ -294,7 +265,7 @@ impl Io {
         Self {
             stack: Arc::clone(stack),
             irp: Ok(irp),
-            output,
+            buffers,
         }
     }
 
@@ -321,7 +292,7 @@ impl Io {
 
     /// An application is told of no data where the request has failed.
     fn told(&self, outcome: Outcome) -> IoOutcome {
-        let data = match (&self.output, outcome.status.severity()) {
+        let data = match (self.buffers.output(), outcome.status.severity()) {
             (None, _) | (_, Severity::Error) => Bytes::new(),
             _ if outcome.information == 0 => Bytes::new(),
             (Some(memory), _) => memory
@@ -365,8 +336,9 @@ impl Future for Io {
 
 impl Drop for Io {
     fn drop(&mut self) {
-        if let Ok(irp) = &self.irp {
-            self.stack.take_back(irp);
+        if let Ok(irp) = std::mem::replace(&mut self.irp, Err(NtStatus::SUCCESS)) {
+            let buffers = std::mem::take(&mut self.buffers);
+            self.stack.spare().take_back(irp, buffers);
         }
     }
 }

@@ -54,7 +54,8 @@
 //! ```
 //!
 //! [`Threads::None`] is for tests: nothing happens but while somebody waits or calls [`Stack::run`], so that a test sees the same thing each time. The crate
-//! `usbwright-samples` has longer drivers; its `echo` completes requests later, by a [`Timer`], and has them cancelled meanwhile.
+//! `usbwright-samples` has longer drivers; its `echo` completes requests later, by a [`Timer`], and has them cancelled meanwhile. The [book](mod@book) goes on from here, chapter by chapter, to the
+//! driver of a real board.
 //!
 //! # How devices live
 //!
@@ -133,6 +134,7 @@
 //! | [`LeakedRequest`](Rule::LeakedRequest) | the request ends for the application, and what the driver does with it is of no account |
 
 mod application;
+pub mod book;
 mod buffers;
 mod callbacks;
 mod context;

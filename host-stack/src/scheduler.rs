@@ -5,13 +5,16 @@
 //! nobody does, a worker thread is woken. With [`Threads::None`] there is no such thread, and a test says when what is to be done is done.
 
 mod across;
+#[cfg(test)]
+mod interleavings;
 mod list;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod waiters;
+mod work;
 
 use std::{
-    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -26,7 +29,19 @@ use usbwright_target::{Clock, Timed};
 
 use self::across::Lent;
 pub(crate) use self::list::{DeviceLock, TimerId};
-use self::list::{Entry, State};
+use self::{
+    list::{Entry, State},
+    waiters::Waiters,
+    work::Working,
+};
+
+/// What [`waiters`] is made of, for which its tests have something else.
+mod sync {
+    pub(super) use std::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    };
+}
 
 /// Whether a stack has a thread of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +79,8 @@ const TURN: usize = 64;
 
 pub(crate) struct Scheduler {
     state: Mutex<State>,
+    /// Threads that wait within, and work the list off when they are woken.
+    waiters: Waiters,
     /// Nothing is done any more.
     ended: AtomicBool,
     clock: Clock,
@@ -72,49 +89,6 @@ pub(crate) struct Scheduler {
     panicked: Mutex<Option<Arc<OnPanic>>>,
     lent: Lent,
     this: Weak<Self>,
-}
-
-thread_local! {
-    /// What this thread works at, the innermost last.
-    static WORKS_FOR: RefCell<Vec<Work>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What a thread works at.
-struct Work {
-    scheduler: *const Scheduler,
-    /// It calls a driver back for a request.
-    in_callback: bool,
-    /// The lock that the job holds.
-    lock: Option<Arc<DeviceLock>>,
-    job: Option<Arc<dyn Job>>,
-}
-
-/// While it lives, this thread works a list off.
-struct Working;
-
-impl Working {
-    fn begin(scheduler: &Scheduler) -> Self {
-        Self::enter(Work {
-            scheduler,
-            in_callback: false,
-            lock: None,
-            job: None,
-        })
-    }
-
-    fn enter(work: Work) -> Self {
-        WORKS_FOR.with_borrow_mut(|all| all.push(work));
-        Self
-    }
-}
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        let work = WORKS_FOR.with_borrow_mut(Vec::pop);
-        if let Some(lock) = work.and_then(|it| it.lock) {
-            lock.set_busy(false);
-        }
-    }
 }
 
 impl Scheduler {
@@ -127,6 +101,7 @@ impl Scheduler {
                 },
                 ..State::default()
             }),
+            waiters: Waiters::default(),
             ended: AtomicBool::new(false),
             clock,
             threads,
@@ -157,17 +132,6 @@ impl Scheduler {
     ) {
         let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
         *panicked = Some(Arc::new(action));
-    }
-
-    /// Whether this thread is within a callback of this stack, or an application's call of it.
-    pub(crate) fn is_here(&self) -> bool {
-        WORKS_FOR.with_borrow(|all| all.iter().any(|it| std::ptr::eq(it.scheduler, self)))
-    }
-
-    /// Whether this thread is within a callback for a request of this stack.
-    pub(crate) fn is_in_callback(&self) -> bool {
-        let is_in = |it: &Work| std::ptr::eq(it.scheduler, self) && it.in_callback;
-        WORKS_FOR.with_borrow(|all| all.iter().any(is_in))
     }
 
     /// Has a job done.
@@ -218,16 +182,10 @@ impl Scheduler {
 
     /// Wakes who works the list off.
     fn notify(&self) {
-        let mut state = self.state();
-        if !state.waiters.is_empty() {
-            let waiters = std::mem::take(&mut state.waiters);
-            drop(state);
-            waiters.into_iter().for_each(|(_, waker)| waker.wake());
-            return;
+        if !self.waiters.wake() {
+            self.alarm(&mut self.state());
+            self.lend();
         }
-        self.alarm(&mut state);
-        drop(state);
-        self.lend();
     }
 
     /// Wakes the worker.
@@ -263,7 +221,6 @@ impl Scheduler {
 
     /// Does what is to be done: all of it, as much as the seed says, or what may be asked of this thread where there is a worker.
     pub(crate) fn go_on(&self) {
-        self.expire();
         match self.threads {
             Threads::Seeded(_) => while self.draw(4) != 0 && self.pump_one() {},
             Threads::None => while self.pump_one() {},
@@ -278,7 +235,6 @@ impl Scheduler {
 
     /// Does what is to be done until `ready` tells something, or nothing is left.
     fn pump_until<T>(&self, ready: &mut impl FnMut() -> Option<T>) -> Option<T> {
-        self.expire();
         while self.pump_one() {
             if self.threads == Threads::Worker
                 && let Some(value) = ready()
@@ -296,7 +252,6 @@ impl Scheduler {
 
     /// Does what is to be done, as far as devices are not busy with something else. Tells whether there was anything.
     pub(crate) fn pump(&self) -> bool {
-        self.expire();
         let mut any = false;
         while self.pump_one() {
             any = true;
@@ -312,12 +267,8 @@ impl Scheduler {
     fn call(&self, entry: Entry) {
         let Entry { lock, job } = entry;
         let gives_way = lock.as_ref().is_some_and(|it| it.gives_way);
-        let working = Working::enter(Work {
-            scheduler: self,
-            in_callback: job.is_callback(),
-            job: gives_way.then(|| Arc::clone(&job)),
-            lock,
-        });
+        let again = gives_way.then(|| Arc::clone(&job));
+        let working = Working::enter(self, job.is_callback(), lock, again);
         let calls = job.calls();
         let ended = catch_unwind(AssertUnwindSafe(|| job.run()));
         drop(working);
@@ -333,9 +284,12 @@ impl Scheduler {
         }
     }
 
-    /// What is to be done next, if its device is not busy, which it is from now on.
+    /// What is to be done next, what has become due included, if its device is not busy, which it is from now on.
     fn take(&self) -> Option<Entry> {
         let mut state = self.state();
+        if !state.timers.is_empty() {
+            self.expire(&mut state);
+        }
         if state.failed {
             let dropped = std::mem::take(&mut state.ready);
             drop(state);
@@ -351,17 +305,19 @@ impl Scheduler {
                 free.nth(drawn)
             }
         }?;
-        let entry = state.ready.remove(place)?;
+        let entry = match place {
+            0 => state.ready.pop_front(),
+            _ => state.ready.remove(place),
+        }?;
         if let Some(lock) = &entry.lock {
             lock.set_busy(true);
         }
         Some(entry)
     }
 
-    /// Has done what is due.
-    fn expire(&self) {
+    /// Puts what is due on the list.
+    fn expire(&self, state: &mut State) {
         let now = self.now();
-        let mut state = self.state();
         while let Some(first) = state.timers.first_entry()
             && first.key().0 <= now
         {
@@ -383,7 +339,7 @@ impl Scheduler {
         }
         drop(state);
         drop(forgotten);
-        self.nudge();
+        self.waiters.wake_all();
     }
 
     /// Whether nothing is done any more: who waits for a driver waits in vain.
@@ -398,7 +354,9 @@ impl Timed for Scheduler {
     }
 
     fn tick(&self) {
-        self.expire();
+        let mut state = self.state();
+        self.expire(&mut state);
+        drop(state);
         match self.threads {
             Threads::Worker => self.notify(),
             Threads::None | Threads::Seeded(_) => self.go_on(),

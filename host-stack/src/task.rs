@@ -1,6 +1,7 @@
 //! Futures of drivers, which the stack's scheduler runs.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Wake, Waker},
@@ -46,6 +47,18 @@ pub(crate) fn spawn(
     device.add_child(&ends);
     device.scheduler().post(None, task);
     Arc::downgrade(&ends)
+}
+
+/// Lets others go on, where a future may never have to wait.
+pub(crate) fn give_way() -> impl Future<Output = ()> {
+    let mut given = false;
+    poll_fn(move |cx| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 impl Task {

@@ -52,6 +52,11 @@ impl Window {
         }
     }
 
+    /// The memory, and where in it this begins.
+    pub(crate) fn into_parts(self) -> (Memory, usize) {
+        (self.memory, self.offset)
+    }
+
     /// The memory.
     pub fn memory(&self) -> &Memory {
         &self.memory

@@ -252,3 +252,63 @@ fn a_control_code_may_tell_more_than_its_output_when_its_input_is_longer() {
     let outcome = outcome.ok().unwrap();
     assert_eq!((outcome.information, outcome.data.len()), (6, 2));
 }
+
+#[test]
+fn a_driver_that_wants_its_data_at_once_has_the_whole_stack_copy() {
+    let upper = deferred(Access::BufferedOrDirect, Access::BufferedOrDirect);
+    for [lower, upper] in [[IoType::default(), upper], [upper, IoType::default()]] {
+        let (_stack, handle, seen) = stack(lower, upper).unwrap();
+        assert!(!is_direct(&handle, &seen, 64 << 10), "{lower:?} {upper:?}");
+    }
+}
+
+#[test]
+fn what_a_driver_would_like_is_no_promise() {
+    let (direct, both) = (Access::Direct, Access::BufferedOrDirect);
+    let (_stack, handle, seen) = stack(deferred(direct, direct), deferred(both, both)).unwrap();
+    assert!(!is_direct(&handle, &seen, 100), "it is too short");
+    let read = handle.control(code(BUFFERED), vec![1; 64 << 10], 0).wait();
+    assert_eq!(read.status, NtStatus::SUCCESS);
+    seen.lock().unwrap().clear();
+}
+
+#[test]
+fn a_control_code_is_direct_where_its_method_and_every_driver_are() {
+    const IN_DIRECT: u32 = 1;
+    const OUT_DIRECT: u32 = 2;
+    use Access::{Buffered, BufferedOrDirect, Direct};
+    let rows = [
+        (Direct, BufferedOrDirect, IN_DIRECT, true),
+        (Direct, BufferedOrDirect, OUT_DIRECT, true),
+        (Direct, BufferedOrDirect, BUFFERED, false),
+        (Buffered, BufferedOrDirect, IN_DIRECT, false),
+    ];
+    for (lower, upper, method, direct) in rows {
+        let [lower, upper] = [lower, upper].map(|it| deferred(BufferedOrDirect, it));
+        let (_stack, handle, seen) = stack(lower, upper).unwrap();
+        let data = Bytes::from(vec![7; 64 << 10]);
+        let own = data.as_ptr() as usize;
+        assert_eq!(
+            handle.control(code(method), data, 1).wait().status,
+            NtStatus::SUCCESS
+        );
+        let is_direct = seen.lock().unwrap().pop() == Some(own);
+        assert_eq!(is_direct, direct, "{lower:?} {upper:?} {method}");
+    }
+}
+
+#[test]
+fn what_a_driver_writes_to_a_buffered_write_does_not_get_to_the_application() {
+    let (_stack, handle) = alone(|device| {
+        let queue = device.parallel_queue().default_queue();
+        let handler = |_: &Queue, request: Request, length: usize| {
+            let input = request.input(length).unwrap();
+            input.fill(b"other".to_vec().into()).unwrap();
+            request.complete_with_information(NtStatus::SUCCESS, length);
+        };
+        queue.on_write(handler).create().map(drop)
+    });
+    let given = Bytes::from(b"given".to_vec());
+    assert_eq!(handle.write(given.clone()).wait().information, 5);
+    assert_eq!(given, &b"given"[..]);
+}

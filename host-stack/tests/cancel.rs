@@ -363,3 +363,83 @@ fn a_driver_may_hold_a_lock_of_its_own_while_it_completes_and_cancels() {
         .complete(NtStatus::SUCCESS);
     assert!(reads.iter().all(|it| it.has_ended()));
 }
+
+#[test]
+fn a_request_that_was_put_back_and_is_cancelled_comes_to_its_queues_callback_which_ends_it() {
+    let (kept, told) = (Kept::default(), Kept::default());
+    let (stack, handle) = alone(with_manual(&kept, Some(told.clone())));
+    let read = handle.read(1);
+    let manual = manual(&stack.devices()[0]);
+    kept.take().forward(&manual).unwrap();
+    manual.retrieve_next().unwrap().requeue().unwrap();
+    read.cancel();
+    assert!(!read.has_ended());
+    let request = told.take();
+    assert!(request.is_canceled());
+    request.complete(NtStatus::CANCELLED);
+    let outcome = read.wait();
+    assert_eq!(outcome.status, NtStatus::CANCELLED);
+    assert_eq!(outcome.information, 0);
+}
+
+#[test]
+fn a_request_that_is_not_marked_is_left_to_its_driver_which_may_ask() {
+    let kept = Kept::default();
+    let (stack, handle) = alone({
+        let kept = kept.clone();
+        move |device| kept.queue(device).map(drop)
+    });
+    let read = handle.read(4);
+    let request = kept.take();
+    assert!(!request.is_canceled());
+    read.cancel();
+    stack.run();
+    assert!(!read.has_ended());
+    assert!(request.is_canceled());
+    request.complete_with_information(NtStatus::SUCCESS, 4);
+    assert_eq!(read.wait().information, 4);
+}
+
+#[test]
+fn what_is_cancelled_twice_is_cancelled_once_wherever_it_is() {
+    let kept = Kept::default();
+    let pair = Pair::keeping(&kept);
+    let sent = pair.handle.read(4);
+    pass_on(kept.take(), SendOptions::new());
+    let waits = pair.handle.read(4);
+    let request = kept.take();
+    let told = Kept::default();
+    let tell = told.clone();
+    let marked = request.mark_cancelable(Arc::new(move |request| tell.keep(request)));
+    for _ in 0..2 {
+        sent.cancel();
+        waits.cancel();
+        pair.stack.run();
+    }
+    assert_eq!(sent.wait().status, NtStatus::CANCELLED);
+    assert_eq!(told.len(), 1);
+    assert!(marked.unmark().is_err());
+    waits.cancel();
+    told.take().complete(NtStatus::CANCELLED);
+    assert_eq!(waits.wait().status, NtStatus::CANCELLED);
+    assert_eq!(broken(&pair.stack), []);
+}
+
+#[test]
+fn to_mark_what_a_purged_queue_has_delivered_calls_back_at_once() {
+    let (kept, told) = (Kept::default(), Kept::default());
+    let (stack, handle) = alone({
+        let kept = kept.clone();
+        move |device| kept.queue(device).map(drop)
+    });
+    let read = handle.read(1);
+    let request = kept.take();
+    request.queue().unwrap().purge(|_| ()).unwrap();
+    stack.run();
+    assert!(!read.has_ended(), "its driver has it, unmarked");
+    let tell = told.clone();
+    let _marked = request.mark_cancelable(Arc::new(move |request| tell.keep(request)));
+    stack.run();
+    told.take().complete(NtStatus::CANCELLED);
+    assert_eq!(read.wait().status, NtStatus::CANCELLED);
+}

@@ -614,3 +614,45 @@ fn a_request_is_not_said_to_be_kept_that_was_put_back_meanwhile() {
     assert_eq!(resumed.load(Ordering::Relaxed), 0);
     queue.retrieve_next().unwrap().complete(NtStatus::SUCCESS);
 }
+
+#[test]
+fn a_driver_may_take_the_next_request_of_a_sequential_queue_itself() {
+    let kept = Kept::default();
+    let (_stack, handle, queue) = sequential(&kept);
+    let reads = [handle.read(1), handle.read(2)];
+    assert_eq!((kept.len(), queue.state().waiting), (1, 1));
+    let second = queue.retrieve_next().unwrap();
+    assert_eq!(queue.state().with_driver, 2);
+    second.complete_with_information(NtStatus::SUCCESS, 2);
+    kept.take().complete_with_information(NtStatus::SUCCESS, 1);
+    let moved = reads.map(|it| it.wait().information);
+    assert_eq!(moved, [1, 2]);
+}
+
+#[test]
+fn nothing_is_retrieved_while_the_device_is_not_in_d0() {
+    let (stack, handle, queue) = with_queue(|device| {
+        let queue = device.manual_queue().default_queue();
+        queue.power_managed(true).create()
+    });
+    stack.suspend().unwrap();
+    let read = handle.read(1);
+    assert!(queue.state().is_held);
+    let held = queue.retrieve_next().unwrap_err();
+    assert_eq!(held, NtStatus::WDF_PAUSED.into());
+    stack.resume().unwrap();
+    queue.retrieve_next().unwrap().complete(NtStatus::SUCCESS);
+    assert_eq!(read.wait().status, NtStatus::SUCCESS);
+}
+
+#[test]
+fn a_queue_that_is_not_power_managed_delivers_while_the_device_sleeps() {
+    let (stack, handle, queue) = with_queue(|device| {
+        let queue = device.manual_queue().default_queue();
+        queue.power_managed(false).create()
+    });
+    stack.suspend().unwrap();
+    let read = handle.read(1);
+    queue.retrieve_next().unwrap().complete(NtStatus::SUCCESS);
+    assert_eq!(read.wait().status, NtStatus::SUCCESS);
+}

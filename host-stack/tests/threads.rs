@@ -5,20 +5,24 @@ mod support;
 use std::{
     future::poll_fn,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     task::Poll,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use support::{broken, driver, filter};
 use usbwright_host_stack::{
-    Cancelable, Handle, Queue, Request, RequestCompletionParams, SendOptions, Stack, Threads,
-    Timeout, status::NtStatus,
+    Cancelable, Device, DeviceCallbacks, DeviceInit, Driver, Handle, PowerState, Queue, Request,
+    RequestCompletionParams, SendOptions, SentIoAction, Stack, Threads, Timeout,
+    status::{HResult, NtStatus},
+    usb::{UsbTargetDevice, UsbTargetPipe},
+    usb_target::{self, Message, ReaderConfig, Wait},
 };
+use usbwright_models::Spec;
 
 /// Requests of each application's thread.
 const ROUNDS: usize = 3_000;
@@ -39,7 +43,7 @@ fn bounded(test: impl FnOnce() + Send + 'static) {
 }
 
 /// A device whose requests a thread of its own ends, as long as the stack has it.
-fn device() -> (impl usbwright_host_stack::Driver, thread::JoinHandle<usize>) {
+fn device() -> (impl Driver, thread::JoinHandle<usize>) {
     let (begin, begun) = mpsc::channel::<Cancelable>();
     let work = move || {
         let mut ended = 0;
@@ -204,5 +208,72 @@ fn an_application_gets_its_answer_from_a_stack_that_always_has_something_to_do()
             assert_eq!(handle.read(1).wait().status, NtStatus::SUCCESS);
         }
         busy.store(false, Ordering::Relaxed);
+    });
+}
+
+/// Reads all the time what its device sends.
+#[derive(Clone, Default)]
+struct Listener {
+    pipe: Arc<OnceLock<UsbTargetPipe>>,
+    heard: Arc<AtomicUsize>,
+}
+
+impl DeviceCallbacks for Listener {
+    fn prepare_hardware(&self, device: &Device) -> Result<(), HResult> {
+        let mut pipes = UsbTargetDevice::new(device)?.interfaces()[0].pipes();
+        pipes.retain(UsbTargetPipe::is_in);
+        let pipe = pipes.remove(0);
+        let heard = Arc::clone(&self.heard);
+        let on_message = move |_: &UsbTargetPipe, _: Message| {
+            heard.fetch_add(1, Ordering::Relaxed);
+        };
+        pipe.configure_continuous_reader(ReaderConfig::new(512), on_message, None)?;
+        let _ = self.pipe.set(pipe);
+        Ok(())
+    }
+
+    fn d0_entry(&self, _: &Device, _: PowerState) -> Result<(), HResult> {
+        self.pipe.get().unwrap().target().start()
+    }
+
+    fn d0_exit(&self, _: &Device, _: PowerState) -> Result<(), HResult> {
+        let target = self.pipe.get().unwrap().target();
+        target.stop(SentIoAction::CancelSentIo)
+    }
+}
+
+impl Driver for Listener {
+    fn device_add(&self, init: DeviceInit) -> Result<Device, HResult> {
+        let device = init.create(self.clone());
+        let queue = device.parallel_queue().default_queue();
+        let queue = queue.on_default(|_, request| request.complete(NtStatus::SUCCESS));
+        queue.create()?;
+        Ok(device)
+    }
+}
+
+#[test]
+fn a_reader_whose_device_always_has_more_lets_others_go_on() {
+    bounded(|| {
+        let spec: Spec = "gadget-zero,pattern=2".parse().unwrap();
+        let port = spec.build(Instant::now()).unwrap();
+        let usb = usb_target::Device::open(port).wait().unwrap();
+        let listener = Listener::default();
+        let stack = Stack::builder()
+            .usb_device(usb)
+            .driver("listener", listener.clone())
+            .start()
+            .unwrap();
+        let handle = stack.open_and_wait().unwrap();
+        for _ in 0..100 {
+            assert_eq!(handle.read(1).wait().status, NtStatus::SUCCESS);
+        }
+        while listener.heard.load(Ordering::Relaxed) < 1000 {
+            thread::yield_now();
+        }
+        drop(handle);
+        stack.remove().unwrap();
+        let heard = listener.heard.load(Ordering::Relaxed);
+        assert_eq!(listener.heard.load(Ordering::Relaxed), heard);
     });
 }

@@ -256,6 +256,9 @@ impl Payload {
 
     /// Splits it in two: what comes after the first `at` bytes is taken out. Nothing is copied.
     pub fn split_off(&mut self, at: usize) -> Self {
+        if at == 0 {
+            return std::mem::take(self);
+        }
         let mut after = Self::new();
         if at >= self.length {
             return after;

@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use usbwright_host_stack::{
     Access, CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, IoType,
-    LockingConstraint, Retrieval,
+    LockingConstraint, Request, Retrieval, SendError, SendOptions,
     status::{HResult, NtStatus},
     usb::{UsbTargetDevice, UsbTargetPipe},
     usb_target::protocol::TransferType,
 };
 
-use crate::passing::{complete, send};
+use crate::passing::complete;
 
 /// The driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,11 +25,24 @@ impl Pipes {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pipes;
     }
 
-    fn pipe(&self, which: usize) -> Result<UsbTargetPipe, HResult> {
+    /// Sends a request to a pipe, once it is formatted for that.
+    fn send(
+        &self,
+        which: usize,
+        mut request: Request,
+        ended: &Arc<dyn CompletionCallback>,
+        format: impl FnOnce(&UsbTargetPipe, &mut Request) -> Result<(), HResult>,
+    ) {
         let pipes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pipes[which]
-            .clone()
-            .ok_or(NtStatus::DEVICE_NOT_READY.into())
+        let Some(pipe) = &pipes[which] else {
+            return request.complete_with_information(NtStatus::DEVICE_NOT_READY, 0);
+        };
+        match format(pipe, &mut request) {
+            Ok(()) => request
+                .send_then(pipe.target(), SendOptions::new(), Arc::clone(ended))
+                .unwrap_or_else(SendError::complete),
+            Err(status) => request.complete_with_information(status, 0),
+        }
     }
 }
 
@@ -49,26 +62,20 @@ impl Driver for BulkDriver {
             .parallel_queue()
             .default_queue()
             .allow_zero_length(true);
-        let queue = queue.on_read(move |_, mut request, _| {
-            let formatted = pipes.pipe(0).and_then(|pipe| {
+        let queue = queue.on_read(move |_, request, _| {
+            pipes.send(0, request, &ended, |pipe, request| {
                 let output = request.output(0)?;
-                pipe.format_for_read_into(&mut request, output)?;
-                Ok(pipe)
+                pipe.format_for_read_into(request, output)
             });
-            send(request, formatted, &ended);
         });
-        let queue = queue.on_write(move |_, mut request, length| {
-            let formatted = outputs.pipe(1).and_then(|pipe| {
-                match length {
-                    0 => pipe.format_for_write(&mut request, None, None)?,
-                    _ => {
-                        let input = request.input(length)?;
-                        pipe.format_for_write_of(&mut request, input)?;
-                    }
+        let queue = queue.on_write(move |_, request, length| {
+            outputs.send(1, request, &written, |pipe, request| match length {
+                0 => pipe.format_for_write(request, None, None),
+                _ => {
+                    let input = request.input(length)?;
+                    pipe.format_for_write_of(request, input)
                 }
-                Ok(pipe)
             });
-            send(request, formatted, &written);
         });
         queue.create()?;
         Ok(device)

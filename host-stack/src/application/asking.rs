@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Handle, Io, OpenOptions, given, room};
+use super::{Handle, Io, OpenOptions};
 use crate::{
     file::File,
     request::{Parameters, irp::Irp},
@@ -45,10 +45,7 @@ impl Handle {
             Parameters::QueryInformation { length, .. } => *length,
             _ => 0,
         };
-        match room(output) {
-            Ok(output) => self.begin(parameters, given(input, false).as_ref(), output),
-            Err(status) => Io::refused(self.stack(), status),
-        }
+        self.begin(parameters, input, output)
     }
 
     pub(crate) fn stack(&self) -> &Arc<StackShared> {

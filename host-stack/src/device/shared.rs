@@ -122,9 +122,9 @@ impl DeviceShared {
         self.scheduler.post(self.lock.as_ref(), job);
     }
 
-    /// Has callbacks called as [`post`](Self::post) does, and by `order` where the driver does not want them one at a time.
-    pub(crate) fn post_in_order(&self, order: &Arc<DeviceLock>, job: Arc<dyn Job>) {
-        self.scheduler.post(self.lock.as_ref().or(Some(order)), job);
+    /// Has callbacks called one at a time, where the driver wants it so.
+    pub(crate) fn lock(&self) -> Option<&Arc<DeviceLock>> {
+        self.lock.as_ref()
     }
 
     pub(crate) fn usb(&self) -> Option<&usbwright_target::Device> {
@@ -199,13 +199,16 @@ impl DeviceShared {
     /// A request has come from above.
     pub(crate) fn arrive(self: &Arc<Self>, irp: &Arc<Irp>) {
         let mut body = irp.body();
-        let kind = body.top().parameters.request_type();
-        let file = body.file.clone();
-        let alive = body.place(Location::Driver);
-        drop(body);
-        if !alive {
+        if !body.place(Location::Driver) {
             return;
         }
+        let parameters = &body.top().parameters;
+        let (kind, empty) = (parameters.request_type(), parameters.is_empty_transfer());
+        let file = match kind {
+            RequestType::Cleanup | RequestType::Close => body.file.clone(),
+            _ => None,
+        };
+        drop(body);
         match (kind, file) {
             (RequestType::Cleanup | RequestType::Close, Some(file)) => {
                 self.post(Arc::new(FileEnds {
@@ -215,7 +218,7 @@ impl DeviceShared {
                 }));
             }
             _ => match self.queue_for(kind) {
-                Some(queue) => queue.insert(irp),
+                Some(queue) => queue.insert(irp, empty),
                 None => self.pass(irp, kind),
             },
         }

@@ -195,6 +195,34 @@ impl Memory {
         Ok(Self { inner })
     }
 
+    /// Makes a memory that nobody else has into another one, which is not read-only. Tells whether nobody had it.
+    fn renew(&mut self, make: impl FnOnce(&mut Storage)) -> bool {
+        let Some(inner) = Arc::get_mut(&mut self.inner) else {
+            return false;
+        };
+        let storage = inner.storage.get_mut();
+        let storage = storage.unwrap_or_else(PoisonError::into_inner);
+        make(storage);
+        inner.size = storage.size();
+        inner.read_only = false;
+        true
+    }
+
+    /// As [`zeroed`](Self::zeroed), of one that nobody else has. Tells whether nobody had it.
+    pub(crate) fn renew_zeroed(&mut self, size: usize) -> bool {
+        self.renew(|storage| storage.clear(size))
+    }
+
+    /// As [`new`](Self::new), of one that nobody else has. Tells whether nobody had it.
+    pub(crate) fn renew_holding(&mut self, data: Bytes) -> bool {
+        self.renew(|storage| *storage = Storage::holding(data.into()))
+    }
+
+    /// As [`new`](Self::new) with a copy of `data`, of one that nobody else has. Tells whether nobody had it.
+    pub(crate) fn renew_copying(&mut self, data: &[u8]) -> bool {
+        self.renew(|storage| storage.copy(data))
+    }
+
     /// Its size, in bytes.
     #[doc(alias = "GetSize")]
     pub fn size(&self) -> usize {

@@ -34,6 +34,27 @@ impl Storage {
         }
     }
 
+    /// Makes it as many zeros as `size` tells.
+    pub(super) fn clear(&mut self, size: usize) {
+        self.size = size;
+        self.front = Payload::new();
+        self.back = None;
+    }
+
+    /// Makes it a copy of `data`, which is put where its bytes were, if there is room and nobody shares it.
+    pub(super) fn copy(&mut self, data: &[u8]) {
+        let front = mem::take(&mut self.front);
+        let room = self.back.take().or_else(|| match front.pieces().len() {
+            1 => front.into_bytes().try_into_mut().ok(),
+            _ => None,
+        });
+        let mut room = room.unwrap_or_default();
+        room.clear();
+        room.extend_from_slice(data);
+        self.size = data.len();
+        self.back = Some(room);
+    }
+
     pub(super) fn size(&self) -> usize {
         self.size
     }

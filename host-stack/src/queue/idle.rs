@@ -15,18 +15,18 @@ impl QueueShared {
     /// A request does not wait here any more. Tells whether the driver is told, who ends it then.
     pub(super) fn withdraw(&self, state: &mut State, irp: &Arc<Irp>) -> bool {
         let mut body = irp.body();
-        if self.handlers().canceled.is_none() || !body.top().was_delivered {
+        if state.handlers.canceled.is_none() || !body.top().was_delivered {
             body.place(Location::Driver);
             return false;
         }
         drop(body);
-        if Self::hand_out(state, irp) {
+        if Self::hand_out(state, irp).is_some() {
             state.canceled.push_back(Arc::clone(irp));
         }
         true
     }
 
-    pub(super) fn start(&self) {
+    pub(super) fn start(self: &Arc<Self>) {
         let mut state = self.lock();
         state.accepts = true;
         state.dispatches = true;
@@ -36,7 +36,7 @@ impl QueueShared {
     }
 
     /// Whether the queue will become idle; it does not where it is waited for already.
-    pub(super) fn make_idle(&self, wanted: Wanted, then: Option<Then>) -> bool {
+    pub(super) fn make_idle(self: &Arc<Self>, wanted: Wanted, then: Option<Then>) -> bool {
         let mut state = self.lock();
         if state.idle.is_some() {
             return false;
@@ -54,7 +54,7 @@ impl QueueShared {
     }
 
     /// Cancels requests that wait, and those that the driver has marked.
-    pub(super) fn purge(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn purge(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let mut waiting = std::mem::take(&mut state.waiting);
         let driver = state.driver.clone();
         waiting.retain(|irp| !self.withdraw(&mut state, irp));
@@ -92,15 +92,14 @@ impl QueueShared {
         }
     }
 
-    pub(super) fn tell_idle(&self) {
-        let mut state = self.lock();
+    pub(super) fn tell_idle(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if !is_idle(&state) || state.idle.as_ref().is_some_and(|(_, then)| then.is_none()) {
             return;
         }
         let then = state.idle.take().and_then(|(_, then)| then);
         drop(state);
-        if let (Some(then), Some(this)) = (then, self.this()) {
-            then(&Queue::of(&this));
+        if let Some(then) = then {
+            then(&Queue::of(self));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     device::Device,
     file::File,
     request::{
-        Control, Parameters, Request, RequestId, RequestType, SendError,
+        Control, Parameters, Request, RequestId, SendError,
         irp::{Asker, Irp},
     },
     status::{HResult, NtStatus, Win32Error},
@@ -124,6 +124,27 @@ pub(crate) struct Handlers {
     canceled: Option<OnRequest>,
     state: Option<OnState>,
     cleanup: Option<OnState>,
+}
+
+/// What there are handlers for.
+pub(crate) struct Handled {
+    create: bool,
+    read: bool,
+    write: bool,
+    control: bool,
+    default: bool,
+}
+
+impl Handled {
+    fn by(handlers: &Handlers) -> Self {
+        Self {
+            create: handlers.create.is_some(),
+            read: handlers.read.is_some(),
+            write: handlers.write.is_some(),
+            control: handlers.control.is_some(),
+            default: handlers.default.is_some(),
+        }
+    }
 }
 
 /// A queue of a device. Clones are handles of the same queue.
@@ -258,15 +279,12 @@ impl Queue {
     }
 
     fn idle_and_wait(&self, wanted: Wanted) -> Result<(), HResult> {
-        let Some(device) = self.0.device() else {
-            return Ok(());
-        };
-        if device.scheduler().is_in_callback() {
+        if self.0.scheduler().is_in_callback() {
             self.broke(Rule::WaitWithin);
             return Err(Win32Error::POSSIBLE_DEADLOCK.into());
         }
         self.idle(wanted, None)?;
-        let scheduler = device.scheduler();
+        let scheduler = self.0.scheduler();
         scheduler.wait_for(|| self.0.take_idle().or(scheduler.has_ended().then_some(())));
         Ok(())
     }
@@ -278,8 +296,7 @@ impl Queue {
     }
 
     /// Calls the driver with a request that is its own now.
-    fn deliver(&self, request: Request) {
-        let handlers = self.0.handlers();
+    fn deliver(&self, handlers: &Handlers, parameters: &Parameters, request: Request) {
         let Handlers {
             create,
             read,
@@ -287,14 +304,14 @@ impl Queue {
             control,
             default,
             ..
-        } = &*handlers;
-        match (request.parameters(), read, write, control) {
+        } = handlers;
+        match (parameters, read, write, control) {
             (Parameters::Read(it), Some(read), ..) => read(self, request, it.length),
             (Parameters::Write(it), _, Some(write), _) => write(self, request, it.length),
             (Parameters::DeviceControl(it), .., Some(control))
-            | (Parameters::InternalControl(it), .., Some(control)) => control(self, request, it),
+            | (Parameters::InternalControl(it), .., Some(control)) => control(self, request, *it),
             _ => match (create, request.file(), default) {
-                (Some(create), Some(file), _) if request.request_type() == RequestType::Create => {
+                (Some(create), Some(file), _) if matches!(parameters, Parameters::Create(_)) => {
                     create(self, request, file);
                 }
                 (.., Some(default)) => default(self, request),

@@ -13,7 +13,7 @@ use crate::{
 
 impl QueueShared {
     /// Cancels all there is, and refuses what comes: the device goes. Those that the driver has it is told to end.
-    pub(crate) fn purge_for_removal(&self) {
+    pub(crate) fn purge_for_removal(self: &Arc<Self>) {
         let mut state = self.lock();
         state.accepts = false;
         state.purges = true;
@@ -22,13 +22,13 @@ impl QueueShared {
     }
 
     /// Delivers nothing until the device is in D0, and tells the driver to stop working at what it has.
-    pub(crate) fn hold(&self) {
+    pub(crate) fn hold(self: &Arc<Self>) {
         self.lock().held = true;
         self.tell_to_stop(StopAction::Suspend);
     }
 
-    fn tell_to_stop(&self, action: StopAction) {
-        let (Some(device), Some(this)) = (self.device(), self.this()) else {
+    fn tell_to_stop(self: &Arc<Self>, action: StopAction) {
+        let Some(device) = self.device() else {
             return;
         };
         let driver = self.lock().driver.clone();
@@ -42,7 +42,7 @@ impl QueueShared {
             drop(body);
             if self.handlers().stop.is_some() {
                 device.post(Arc::new(TellStop {
-                    queue: Arc::clone(&this),
+                    queue: Arc::clone(self),
                     irp,
                     action,
                 }));
@@ -89,13 +89,13 @@ impl QueueShared {
     }
 
     /// Delivers again, as the device is in D0.
-    pub(crate) fn release(&self) {
+    pub(crate) fn release(self: &Arc<Self>) {
         let mut state = self.lock();
         state.held = false;
         state.filled |= !state.waiting.is_empty();
         let driver = state.driver.clone();
         drop(state);
-        let (Some(device), Some(this)) = (self.device(), self.this()) else {
+        let Some(device) = self.device() else {
             return;
         };
         for irp in driver {
@@ -106,7 +106,7 @@ impl QueueShared {
             let id = body.id;
             drop(body);
             if stopped && self.handlers().resume.is_some() {
-                let queue = Arc::clone(&this);
+                let queue = Arc::clone(self);
                 device.post(Arc::new(TellResume { queue, id }));
             }
         }

@@ -5,16 +5,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use super::{Dispatch, Handlers, Queue, QueueState};
+use super::{Dispatch, Handled, Handlers, Queue, QueueState};
 use crate::{
     context::Context,
     device::DeviceShared,
     file::File,
     request::{
-        Request, RequestType,
+        Parameters, Request, RequestType,
         irp::{Irp, Location},
     },
-    scheduler::{DeviceLock, Job},
+    scheduler::{DeviceLock, Job, Scheduler},
+    stack::Idle,
     status::{HResult, NtStatus, Win32Error},
 };
 
@@ -31,18 +32,22 @@ pub(super) enum Wanted {
 
 pub(crate) struct QueueShared {
     device: Weak<DeviceShared>,
+    driver: Arc<str>,
+    scheduler: Arc<Scheduler>,
+    /// Who has the power policy, if the queue is power-managed.
+    idle: Option<Arc<Idle>>,
     dispatch: Dispatch,
-    power_managed: bool,
     /// Has requests delivered in their order.
-    order: Arc<DeviceLock>,
+    lock: Arc<DeviceLock>,
     allows_empty: bool,
-    handlers: Mutex<Arc<Handlers>>,
+    /// What it has handlers for.
+    handled: Handled,
     context: Context,
     state: Mutex<State>,
-    this: Weak<Self>,
 }
 
 pub(super) struct State {
+    pub(super) handlers: Arc<Handlers>,
     pub(super) waiting: VecDeque<Arc<Irp>>,
     /// Requests that the driver has.
     pub(super) driver: Vec<Arc<Irp>>,
@@ -71,15 +76,18 @@ impl QueueShared {
         allows_empty: bool,
         handlers: Handlers,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self {
+        Arc::new(Self {
             device: Arc::downgrade(device),
+            driver: Arc::clone(device.driver()),
+            scheduler: Arc::clone(device.scheduler()),
+            idle: power_managed.then(|| Arc::clone(device.idle())),
             dispatch,
-            power_managed,
-            order: DeviceLock::for_order(),
+            lock: device.lock().cloned().unwrap_or_else(DeviceLock::for_order),
             allows_empty,
-            handlers: Mutex::new(Arc::new(handlers)),
+            handled: Handled::by(&handlers),
             context: Context::default(),
             state: Mutex::new(State {
+                handlers: Arc::new(handlers),
                 waiting: VecDeque::new(),
                 driver: Vec::new(),
                 accepts: true,
@@ -92,7 +100,6 @@ impl QueueShared {
                 put_back: false,
                 posted: false,
             }),
-            this: Weak::clone(this),
         })
     }
 
@@ -100,16 +107,12 @@ impl QueueShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn this(&self) -> Option<Arc<Self>> {
-        self.this.upgrade()
-    }
-
     pub(super) fn device(&self) -> Option<Arc<DeviceShared>> {
         self.device.upgrade()
     }
 
     pub(super) fn handlers(&self) -> Arc<Handlers> {
-        Arc::clone(&self.handlers.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.lock().handlers)
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -117,18 +120,16 @@ impl QueueShared {
     }
 
     /// Calls the driver as the queue is about to be deleted.
-    pub(crate) fn tell_cleanup(&self) {
-        if let (Some(cleanup), Some(this)) = (&self.handlers().cleanup, self.this.upgrade()) {
-            cleanup(&Queue::of(&this));
+    pub(crate) fn tell_cleanup(self: &Arc<Self>) {
+        if let Some(cleanup) = &self.handlers().cleanup {
+            cleanup(&Queue::of(self));
         }
     }
 
     /// Drops what the driver has put into the queue.
     pub(crate) fn delete(&self) {
         self.context.end();
-        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::take(&mut *handlers);
-        drop(handlers);
+        let before = std::mem::take(&mut self.lock().handlers);
         drop(before);
     }
 
@@ -137,23 +138,27 @@ impl QueueShared {
     }
 
     pub(crate) fn is_power_managed(&self) -> bool {
-        self.power_managed
+        self.idle.is_some()
+    }
+
+    pub(super) fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.scheduler
     }
 
     /// Whether a request of this kind gets to the driver. Those that open the device do where a queue is made for them, and not where it is the default one by
     /// chance: a manual one gets them only if it is `meant` for them.
     pub(crate) fn handles(&self, kind: RequestType, meant: bool) -> bool {
-        let handlers = self.handlers();
+        let handled = &self.handled;
         let special = match kind {
-            RequestType::Create => handlers.create.is_some(),
-            RequestType::Read => handlers.read.is_some(),
-            RequestType::Write => handlers.write.is_some(),
-            RequestType::DeviceControl | RequestType::InternalControl => handlers.control.is_some(),
+            RequestType::Create => handled.create,
+            RequestType::Read => handled.read,
+            RequestType::Write => handled.write,
+            RequestType::DeviceControl | RequestType::InternalControl => handled.control,
             _ => false,
         };
         special
             || self.is_manual() && (meant || kind != RequestType::Create)
-            || handlers.default.is_some() && kind != RequestType::Create
+            || handled.default && kind != RequestType::Create
     }
 
     pub(super) fn state(&self) -> QueueState {
@@ -175,115 +180,105 @@ impl QueueShared {
 
     /// A request has come, or one has gone: a stack that sleeps may be to wake, or one that has nothing to do to sleep.
     fn tell_power(&self) {
-        let Some(device) = self.device().filter(|_| self.power_managed) else {
+        let Some(idle) = self.idle.as_ref().filter(|it| it.is_assigned()) else {
             return;
         };
-        if !device.idle().is_assigned() {
+        let Some(device) = self.device() else {
             return;
-        }
+        };
         if !device.is_in_d0() {
-            device.idle().look();
+            idle.look();
         } else if self.is_quiet() {
-            device.idle().worked();
+            idle.worked();
         }
     }
 
     /// Has the scheduler look at the queue.
-    pub(super) fn post(&self, mut state: MutexGuard<'_, State>) {
+    pub(super) fn post(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         if std::mem::replace(&mut state.posted, true) {
             return;
         }
         drop(state);
-        if let (Some(device), Some(this)) = (self.device(), self.this()) {
-            device.post_in_order(&self.order, this);
-        }
+        self.scheduler
+            .post(Some(&self.lock), Arc::clone(self) as Arc<dyn Job>);
     }
 
-    /// A request has arrived for the driver.
-    pub(crate) fn insert(&self, irp: &Arc<Irp>) {
-        let Some(this) = self.this() else {
-            return irp.complete(NtStatus::DEVICE_REMOVED.into());
-        };
+    /// A request has arrived for the driver; it is `empty` where it is a transfer of nothing.
+    pub(crate) fn insert(self: &Arc<Self>, irp: &Arc<Irp>, empty: bool) {
         let mut state = self.lock();
         if !state.accepts {
             drop(state);
             return irp.complete(NtStatus::INVALID_DEVICE_STATE.into());
         }
-        let empty = irp.body().top().parameters.is_empty_transfer();
         if empty && !self.allows_empty {
             drop(state);
             return irp.complete(NtStatus::SUCCESS.into());
         }
-        self.take_in(&mut state, &this, irp);
+        let cancelled = self.take_in(&mut state, irp);
         self.post(state);
         self.tell_power();
-        self.cancel_if_cancelled(irp);
-    }
-
-    fn take_in(&self, state: &mut State, this: &Arc<Self>, irp: &Arc<Irp>) {
-        state.filled |= state.waiting.is_empty() || std::mem::take(&mut state.put_back);
-        state.waiting.push_back(Arc::clone(irp));
-        self.settle_in(this, irp);
-    }
-
-    fn settle_in(&self, this: &Arc<Self>, irp: &Arc<Irp>) {
-        let mut body = irp.body();
-        body.place(Location::Queue(Arc::clone(this)));
-        let level = body.top();
-        level.queue = Some(Arc::clone(this));
-        level.stopping = false;
-        level.stopped = false;
-    }
-
-    fn cancel_if_cancelled(&self, irp: &Arc<Irp>) {
-        let body = irp.body();
-        let here = matches!(&body.location, Location::Queue(queue) if std::ptr::eq(Arc::as_ptr(queue), self));
-        let cancelled = here && body.is_canceled();
-        drop(body);
         if cancelled {
             self.cancel(irp);
         }
     }
 
+    /// Has a request wait after all others. Tells whether it has been asked back.
+    fn take_in(self: &Arc<Self>, state: &mut State, irp: &Arc<Irp>) -> bool {
+        state.filled |= state.waiting.is_empty() || std::mem::take(&mut state.put_back);
+        state.waiting.push_back(Arc::clone(irp));
+        self.settle_in(irp)
+    }
+
+    fn settle_in(self: &Arc<Self>, irp: &Arc<Irp>) -> bool {
+        let mut body = irp.body();
+        let waits = body.place(Location::Queue);
+        let level = body.top();
+        level.queue = Some(Arc::clone(self));
+        level.stopping = false;
+        level.stopped = false;
+        waits && body.is_canceled()
+    }
+
     /// Takes a request over from another queue of the device.
-    pub(crate) fn take_over(&self, from: &Arc<Self>, irp: &Arc<Irp>) -> Result<(), NtStatus> {
+    pub(crate) fn take_over(
+        self: &Arc<Self>,
+        from: &Arc<Self>,
+        irp: &Arc<Irp>,
+    ) -> Result<(), NtStatus> {
         let same_device = Weak::ptr_eq(&self.device, &from.device);
-        if !same_device || std::ptr::eq(Arc::as_ptr(from), self) {
+        if !same_device || Arc::ptr_eq(from, self) {
             return Err(NtStatus::INVALID_DEVICE_REQUEST);
         }
-        let this = self.this().ok_or(NtStatus::WDF_BUSY)?;
         let mut state = self.lock();
         if !state.accepts {
             return Err(NtStatus::WDF_BUSY);
         }
-        self.take_in(&mut state, &this, irp);
+        let cancelled = self.take_in(&mut state, irp);
         self.post(state);
         self.tell_power();
         from.left(irp);
-        self.cancel_if_cancelled(irp);
+        if cancelled {
+            self.cancel(irp);
+        }
         Ok(())
     }
 
     /// Takes a request back, before all others.
-    pub(crate) fn requeue(&self, irp: &Arc<Irp>) {
-        let Some(this) = self.this() else {
-            return irp.complete(NtStatus::DEVICE_REMOVED.into());
-        };
+    pub(crate) fn requeue(self: &Arc<Self>, irp: &Arc<Irp>) {
         let mut state = self.lock();
         state.put_back = true;
         state.waiting.push_front(Arc::clone(irp));
         forget(&mut state.driver, irp);
-        self.settle_in(&this, irp);
+        let cancelled = self.settle_in(irp);
         let purges = state.purges;
         self.post(state);
-        match purges {
-            true => self.cancel(irp),
-            false => self.cancel_if_cancelled(irp),
+        if cancelled || purges {
+            self.cancel(irp);
         }
     }
 
     /// The driver has a request no more.
-    pub(crate) fn left(&self, irp: &Arc<Irp>) {
+    pub(crate) fn left(self: &Arc<Self>, irp: &Arc<Irp>) {
         let mut state = self.lock();
         forget(&mut state.driver, irp);
         if !state.waiting.is_empty() || state.idle.is_some() {
@@ -297,21 +292,21 @@ impl QueueShared {
 
     /// Has those look that wait for the driver to have no requests any more.
     pub(super) fn nudge(&self) {
-        if let Some(device) = self.device() {
-            device.scheduler().nudge();
-        }
+        self.scheduler.nudge();
     }
 
-    /// The driver has a request from now on, unless it has been abandoned.
-    pub(super) fn hand_out(state: &mut State, irp: &Arc<Irp>) -> bool {
+    /// The driver has a request from now on, unless it has been abandoned. Returns what it asks for.
+    pub(super) fn hand_out(state: &mut State, irp: &Arc<Irp>) -> Option<Parameters> {
         let mut body = irp.body();
         if !body.place(Location::Driver) {
-            return false;
+            return None;
         }
-        body.top().was_delivered = true;
+        let level = body.top();
+        level.was_delivered = true;
+        let parameters = level.parameters.clone();
         drop(body);
         state.driver.push(Arc::clone(irp));
-        true
+        Some(parameters)
     }
 
     pub(super) fn retrieve(&self, file: Option<&File>) -> Result<Request, HResult> {
@@ -328,14 +323,14 @@ impl QueueShared {
             let place = state.waiting.iter().position(is_meant);
             let irp = place.and_then(|place| state.waiting.remove(place));
             let irp = irp.ok_or(Win32Error::NO_MORE_ITEMS)?;
-            if Self::hand_out(&mut state, &irp) {
+            if Self::hand_out(&mut state, &irp).is_some() {
                 return Ok(Request::of(irp));
             }
         }
     }
 
     /// A request that waits was cancelled.
-    pub(crate) fn cancel(&self, irp: &Arc<Irp>) {
+    pub(crate) fn cancel(self: &Arc<Self>, irp: &Arc<Irp>) {
         let mut state = self.lock();
         let Some(place) = state.waiting.iter().position(|it| Arc::ptr_eq(it, irp)) else {
             return;
@@ -355,14 +350,13 @@ impl QueueShared {
         body.levels.iter().position(|level| level.is_of(self))
     }
 
-    /// What is to be delivered next.
-    fn next(&self) -> Option<(Arc<Irp>, bool)> {
-        if self.device()?.scheduler().has_ended() {
+    /// What is to be delivered next, and what it asks for; that is of no account where it comes as it was cancelled.
+    fn next(&self, state: &mut State) -> Option<(Arc<Irp>, Option<Parameters>)> {
+        if self.scheduler.has_ended() {
             return None;
         }
-        let mut state = self.lock();
         if let Some(irp) = state.canceled.pop_front() {
-            return Some((irp, true));
+            return Some((irp, None));
         }
         let busy = self.dispatch == Dispatch::Sequential && !state.driver.is_empty();
         if self.is_manual() || busy || !state.dispatches || state.held {
@@ -370,8 +364,8 @@ impl QueueShared {
         }
         loop {
             let irp = state.waiting.pop_front()?;
-            if Self::hand_out(&mut state, &irp) {
-                return Some((irp, false));
+            if let Some(parameters) = Self::hand_out(state, &irp) {
+                return Some((irp, Some(parameters)));
             }
         }
     }
@@ -385,29 +379,37 @@ fn forget(list: &mut Vec<Arc<Irp>>, irp: &Arc<Irp>) {
 
 impl Job for QueueShared {
     fn calls(&self) -> Option<(Arc<str>, &'static str)> {
-        let device = self.device()?;
-        Some((Arc::clone(device.driver()), "a queue's callback"))
+        Some((Arc::clone(&self.driver), "a queue's callback"))
     }
 
     fn run(self: Arc<Self>) {
-        let filled = {
-            let mut state = self.lock();
-            state.posted = false;
-            let delivers = state.dispatches && !state.held;
-            delivers && std::mem::take(&mut state.filled) && !state.waiting.is_empty()
+        // It outlives its callbacks.
+        let Some(_device) = self.device() else {
+            return;
         };
-        let queue = Queue::of(&self);
-        let handlers = self.handlers();
+        let queue = Queue(self);
+        let shared = &queue.0;
+        let mut state = shared.lock();
+        let handlers = Arc::clone(&state.handlers);
+        state.posted = false;
+        let delivers = state.dispatches && !state.held;
+        let filled = delivers && std::mem::take(&mut state.filled) && !state.waiting.is_empty();
         if let Some(on_state) = handlers.state.as_ref().filter(|_| filled) {
+            drop(state);
             on_state(&queue);
+            state = shared.lock();
         }
-        while let Some((irp, canceled)) = self.next() {
-            match handlers.canceled.as_ref().filter(|_| canceled) {
-                Some(on_canceled) => on_canceled(&queue, Request::of(irp)),
-                None => queue.deliver(Request::of(irp)),
+        while let Some((irp, parameters)) = shared.next(&mut state) {
+            drop(state);
+            let request = Request::of(irp);
+            match (parameters, &handlers.canceled) {
+                (Some(parameters), _) => queue.deliver(&handlers, &parameters, request),
+                (None, Some(on_canceled)) => on_canceled(&queue, request),
+                (None, None) => request.complete_with_information(NtStatus::CANCELLED, 0),
             }
+            state = shared.lock();
         }
-        self.tell_idle();
+        shared.tell_idle(state);
     }
 }
 

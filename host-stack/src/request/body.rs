@@ -44,10 +44,10 @@ pub(crate) enum Location {
     Driver,
     /// A driver has said that it may be cancelled, and how.
     Marked(Arc<dyn OnCancel>),
-    /// It waits in a queue.
-    Queue(Arc<QueueShared>),
-    /// A target has it.
-    Target(Arc<TargetShared>),
+    /// It waits in the queue of its last level.
+    Queue,
+    /// The target has it that its last level was sent to, or that is handing it on to the next driver.
+    Target,
     /// It has ended.
     Ended,
 }
@@ -198,10 +198,10 @@ pub(crate) enum Tell {
 }
 
 impl Body {
-    pub(crate) fn new(origin: Origin, file: Option<File>, levels: Vec<Level>) -> Self {
+    pub(crate) fn new(origin: Origin, file: Option<File>, first: Level) -> Self {
         Self {
             location: Location::Driver,
-            levels,
+            levels: vec![first],
             origin,
             file,
             outcome: Outcome::default(),
@@ -209,6 +209,19 @@ impl Body {
             tell: None,
             sends: 0,
         }
+    }
+
+    /// Makes it another request's.
+    pub(crate) fn renew(&mut self, origin: Origin, file: Option<File>, first: Level) {
+        self.location = Location::Driver;
+        self.levels.clear();
+        self.levels.push(first);
+        self.origin = origin;
+        self.file = file;
+        self.outcome = Outcome::default();
+        self.id = RequestId::next();
+        self.tell = None;
+        self.sends = 0;
     }
 
     /// Says where it is from now on. Once it has ended it stays so, and this tells `false`.

@@ -45,6 +45,23 @@ pub struct IoTransfer {
     pub offset: usize,
 }
 
+impl IoTransfer {
+    fn of(window: Option<Window>, bytes: usize) -> Self {
+        let Some(window) = window else {
+            return Self {
+                bytes,
+                ..Self::default()
+            };
+        };
+        let (memory, offset) = window.into_parts();
+        Self {
+            memory: Some(memory),
+            bytes,
+            offset,
+        }
+    }
+}
+
 /// The buffers of a control code, and what came.
 #[derive(Clone, Debug)]
 pub struct IoControl {
@@ -63,13 +80,9 @@ pub struct IoControl {
 }
 
 impl RequestCompletionParams {
-    pub(super) fn new(outcome: Outcome, format: &Format) -> Self {
-        let bytes = outcome.information;
-        let transfer = |window: &Option<Window>| IoTransfer {
-            memory: window.as_ref().map(|it| it.memory().clone()),
-            bytes,
-            offset: window.as_ref().map_or(0, Window::offset),
-        };
+    pub(super) fn new(outcome: Outcome, format: Format) -> Self {
+        let (bytes, request_type) = (outcome.information, format.request_type());
+        let transfer = |window| IoTransfer::of(window, bytes);
         let usb = |request| {
             Detail::Usb(UsbRequestCompletionParams {
                 status: outcome.usb,
@@ -79,7 +92,7 @@ impl RequestCompletionParams {
         let detail = match format {
             Format::Control { setup, window } => usb(UsbRequest::DeviceControlTransfer {
                 transfer: transfer(window),
-                setup: *setup,
+                setup,
             }),
             Format::PipeRead(window) => usb(UsbRequest::PipeRead(transfer(window))),
             Format::PipeWrite(window) => usb(UsbRequest::PipeWrite(transfer(window))),
@@ -108,7 +121,7 @@ impl RequestCompletionParams {
         };
         Self {
             outcome,
-            request_type: format.request_type(),
+            request_type,
             detail,
         }
     }

@@ -18,6 +18,7 @@ use crate::{
 
 /// A request on its way through a stack.
 pub(crate) struct Irp {
+    scheduler: Arc<Scheduler>,
     body: Mutex<Body>,
 }
 
@@ -35,17 +36,26 @@ pub(crate) enum Asker {
 impl Irp {
     pub(crate) fn new(origin: Origin, file: Option<File>, first: Level) -> Arc<Self> {
         Arc::new(Self {
-            body: Mutex::new(Body::new(origin, file, vec![first])),
+            scheduler: Arc::clone(first.device.scheduler()),
+            body: Mutex::new(Body::new(origin, file, first)),
         })
     }
 
-    /// Makes one that has ended, and that nobody else has, into another.
-    pub(crate) fn renew(&mut self, origin: Origin, file: Option<File>, first: Level) {
-        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut levels = std::mem::take(&mut body.levels);
-        levels.clear();
-        levels.push(first);
-        *body = Body::new(origin, file, levels);
+    /// As [`new`](Self::new), of one of the stack's that has ended, if nobody else has it.
+    pub(crate) fn again(
+        spare: Option<Arc<Self>>,
+        origin: Origin,
+        file: Option<File>,
+        first: Level,
+    ) -> Arc<Self> {
+        if let Some(mut irp) = spare
+            && let Some(it) = Arc::get_mut(&mut irp)
+        {
+            let body = it.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+            body.renew(origin, file, first);
+            return irp;
+        }
+        Self::new(origin, file, first)
     }
 
     pub(crate) fn body(&self) -> MutexGuard<'_, Body> {
@@ -58,9 +68,30 @@ impl Irp {
         body.has_ended().then_some(body.outcome)
     }
 
+    /// Its driver completes it, unless it has made it itself: then it ends without a word.
+    pub(crate) fn complete_by_driver(self: &Arc<Self>, status: NtStatus, information: usize) {
+        let mut body = self.body();
+        let level = body.top();
+        if level.is_own {
+            body.location = Location::Ended;
+            return;
+        }
+        let usb = level.result.as_ref();
+        let usb = usb.and_then(|it| it.usb()?.usb_status());
+        let outcome = Outcome {
+            status,
+            information,
+            usb,
+        };
+        self.end_level(body, outcome);
+    }
+
     /// Completes it for the driver that has it. Those above are told, or whoever made it.
     pub(crate) fn complete(self: &Arc<Self>, outcome: Outcome) {
-        let mut body = self.body();
+        self.end_level(self.body(), outcome);
+    }
+
+    fn end_level(self: &Arc<Self>, mut body: MutexGuard<'_, Body>, outcome: Outcome) {
         let Some(mut level) = body.levels.pop() else {
             return;
         };
@@ -70,22 +101,17 @@ impl Irp {
             ..outcome
         };
         let queue = level.queue.take();
-        let device = Arc::clone(&level.device);
         match body.levels.is_empty() {
             _ if body.has_ended() => drop(body),
             true => self.end(body, outcome),
-            false => {
-                drop(body);
-                self.ended(outcome);
-            }
+            false => self.end_sent(body, outcome),
         }
-        drop(level);
         match queue {
             Some(queue) => queue.left(self),
-            None => device.scheduler().nudge(),
+            None => self.scheduler.nudge(),
         }
         if told > most {
-            device.report(
+            level.device.report(
                 Rule::TooMuchInformation,
                 format!("{told} bytes, of {most} at the most"),
             );
@@ -105,7 +131,11 @@ impl Irp {
             Origin::Stack(then) => (None, then.take()),
             Origin::Driver => (None, None),
         };
-        let file = body.file.clone();
+        let file = match body.levels.is_empty() {
+            true => body.file.take(),
+            // It was abandoned, and drivers have it still.
+            false => body.file.clone(),
+        };
         drop(body);
         if let Some(file) = file {
             file.ended(self);
@@ -138,7 +168,10 @@ impl Irp {
 
     /// What its driver sent has ended so. The driver gets it back, unless nobody waits for it.
     pub(crate) fn ended(self: &Arc<Self>, outcome: Outcome) {
-        let mut body = self.body();
+        self.end_sent(self.body(), outcome);
+    }
+
+    fn end_sent(self: &Arc<Self>, mut body: MutexGuard<'_, Body>, outcome: Outcome) {
         let Some(level) = body.levels.last_mut() else {
             return;
         };
@@ -152,8 +185,7 @@ impl Irp {
         level.status = outcome.status;
         level.information = outcome.information;
         let format = std::mem::take(&mut level.format);
-        level.result = Some(RequestCompletionParams::new(outcome, &format));
-        let scheduler = Arc::clone(level.device.scheduler());
+        level.result = Some(RequestCompletionParams::new(outcome, format));
         body.place(Location::Driver);
         let SentTo {
             target,
@@ -172,19 +204,19 @@ impl Irp {
         let tells = body.tell.is_some();
         drop(body);
         if let Some(timer) = timer {
-            scheduler.unset(timer);
+            self.scheduler.unset(timer);
         }
         target.forget(self);
         if !told {
             return self.complete(outcome);
         }
         if tells {
-            scheduler.post(None, Arc::clone(self) as Arc<dyn Job>);
+            self.scheduler.post(None, Arc::clone(self) as Arc<dyn Job>);
         }
         if let Some(waker) = waker {
             waker.wake();
         }
-        scheduler.nudge();
+        self.scheduler.nudge();
     }
 
     /// Asks for it back from whoever has it.
@@ -208,15 +240,20 @@ impl Irp {
         match &body.location {
             Location::Driver | Location::Ended => drop(body),
             Location::Marked(_) => self.cancel_marked(body),
-            Location::Queue(queue) => {
-                let queue = Arc::clone(queue);
+            Location::Queue => {
+                let queue = body.top().queue.clone();
                 drop(body);
-                queue.cancel(self);
+                if let Some(queue) = queue {
+                    queue.cancel(self);
+                }
             }
-            Location::Target(target) => {
-                let target = Arc::clone(target);
+            Location::Target => {
+                let sent = body.top().sent.as_ref();
+                let target = sent.map(|it| Arc::clone(&it.target));
                 drop(body);
-                target.cancel(self);
+                if let Some(target) = target {
+                    target.cancel(self);
+                }
             }
         }
         wakers.into_iter().for_each(Waker::wake);
@@ -251,11 +288,8 @@ impl Irp {
     }
 
     /// The scheduler of its stack.
-    pub(crate) fn scheduler(&self) -> Option<Arc<Scheduler>> {
-        let body = self.body();
-        body.levels
-            .first()
-            .map(|it| Arc::clone(it.device.scheduler()))
+    pub(crate) fn scheduler(&self) -> &Arc<Scheduler> {
+        &self.scheduler
     }
 }
 

@@ -22,7 +22,7 @@ pub use self::{
 };
 use self::{
     format::Format,
-    irp::{Irp, Level, Location, Origin, Outcome, Told},
+    irp::{Irp, Level, Location, Origin, Told},
 };
 use crate::{
     Window,
@@ -188,15 +188,8 @@ impl Request {
     /// A request that a driver has made itself is not completed: this drops it.
     #[doc(alias = "CompleteWithInformation")]
     pub fn complete_with_information(self, status: impl Into<HResult>, information: usize) {
-        if self.with(|level| level.is_own) {
-            return;
-        }
-        let usb = self.with(|level| level.result.as_ref().and_then(|it| it.usb()?.usb_status()));
-        self.into_irp().complete(Outcome {
-            status: NtStatus::from_hresult(status.into()),
-            information,
-            usb,
-        });
+        let status = NtStatus::from_hresult(status.into());
+        self.into_irp().complete_by_driver(status, information);
     }
 
     /// Hands it to another queue of the same device. The queue that delivered it may deliver the next one.

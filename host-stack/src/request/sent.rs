@@ -12,7 +12,7 @@ use std::{
 use super::{
     Request, RequestCompletionParams,
     format::Format,
-    irp::{Asker, Expired, Irp, Location, SendId, SentTo, Told},
+    irp::{Asker, Expired, Irp, Level, Location, SendId, SentTo, Told},
 };
 use crate::{
     status::{HResult, NtStatus},
@@ -105,14 +105,12 @@ pub(super) fn send(
     told: Told,
 ) -> Result<(Arc<Irp>, SendId), SendError> {
     let target = target.shared();
-    let irp = Arc::clone(request.irp());
-    if let Some(status) = refusal(&irp, target) {
-        return Err(refused(request, status));
-    }
-    let id = leave(&irp, target, told);
-    let admission = id.and_then(|id| Some((id, target.admit(&irp, options.ignore_target_state)?)));
-    let Some((id, admission)) = admission else {
-        stay(&irp);
+    let id = match leave(request.irp(), target, told) {
+        Ok(id) => id,
+        Err(status) => return Err(refused(request, status)),
+    };
+    let Some(admission) = target.admit(request.irp(), options.ignore_target_state) else {
+        stay(request.irp());
         return Err(refused(request, NtStatus::INVALID_DEVICE_STATE));
     };
     let irp = request.into_irp();
@@ -126,26 +124,20 @@ pub(super) fn send(
     Ok((irp, id))
 }
 
-/// What is wrong with sending it there as it is formatted.
-fn refusal(irp: &Arc<Irp>, target: &TargetShared) -> Option<NtStatus> {
+/// It is the target's from now on, unless that refuses it as it is formatted, or it has been abandoned.
+fn leave(irp: &Arc<Irp>, target: &Arc<TargetShared>, told: Told) -> Result<SendId, NtStatus> {
     let mut body = irp.body();
-    let level = body.top();
-    match &level.format {
-        Format::None => {}
-        Format::Current => return target.refuses_current(&level.parameters),
-        format => return target.refuses(format),
+    if let Some(status) = refusal(body.top(), target) {
+        let device = Arc::clone(&body.top().device);
+        let formatted = !matches!(body.top().format, Format::None);
+        drop(body);
+        if !formatted {
+            device.report(Rule::NotFormatted, "a request");
+        }
+        return Err(status);
     }
-    let device = Arc::clone(&level.device);
-    drop(body);
-    device.report(Rule::NotFormatted, "a request");
-    Some(NtStatus::INVALID_DEVICE_REQUEST)
-}
-
-/// It is the target's from now on, unless it has been abandoned.
-fn leave(irp: &Arc<Irp>, target: &Arc<TargetShared>, told: Told) -> Option<SendId> {
-    let mut body = irp.body();
-    if !body.place(Location::Target(Arc::clone(target))) {
-        return None;
+    if !body.place(Location::Target) {
+        return Err(NtStatus::INVALID_DEVICE_STATE);
     }
     body.sends += 1;
     let id = SendId {
@@ -162,7 +154,16 @@ fn leave(irp: &Arc<Irp>, target: &Arc<TargetShared>, told: Told) -> Option<SendI
         serial: id.serial,
         canceled: false,
     });
-    Some(id)
+    Ok(id)
+}
+
+/// What is wrong with sending it there as it is formatted.
+fn refusal(level: &Level, target: &TargetShared) -> Option<NtStatus> {
+    match &level.format {
+        Format::None => Some(NtStatus::INVALID_DEVICE_REQUEST),
+        Format::Current => target.refuses_current(&level.parameters),
+        format => target.refuses(format),
+    }
 }
 
 /// The target has not taken it.
@@ -173,9 +174,7 @@ fn stay(irp: &Irp) {
 }
 
 fn set_timer(irp: &Arc<Irp>, send: SendId, timeout: Timeout) {
-    let Some(scheduler) = irp.scheduler() else {
-        return;
-    };
+    let scheduler = irp.scheduler();
     let Some(due) = timeout.due(scheduler.now()) else {
         return;
     };
@@ -231,7 +230,7 @@ impl Sent {
         let body = self.irp().body();
         let level = body.levels.get(self.id.level)?;
         let params = match level.sent.is_some() {
-            _ if body.has_ended() => RequestCompletionParams::new(body.outcome, &Format::None),
+            _ if body.has_ended() => RequestCompletionParams::new(body.outcome, Format::None),
             true => return None,
             false => level.result.clone()?,
         };
@@ -244,10 +243,7 @@ impl Sent {
     /// callback already.
     #[doc(alias = "WDF_REQUEST_SEND_OPTION_SYNCHRONOUS")]
     pub fn wait(mut self) -> (Request, RequestCompletionParams) {
-        let scheduler = self
-            .irp()
-            .scheduler()
-            .expect("a request that was sent is within a stack");
+        let scheduler = Arc::clone(self.irp().scheduler());
         scheduler.wait_for(|| {
             if scheduler.has_ended() {
                 // Nobody ends what was sent any more.

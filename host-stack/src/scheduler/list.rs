@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Waker,
     thread::Thread,
     time::Instant,
 };
@@ -56,9 +55,6 @@ pub(super) struct State {
     pub(super) ready: VecDeque<Entry>,
     pub(super) timers: BTreeMap<(Instant, u64), Arc<dyn Job>>,
     pub(super) timers_set: u64,
-    /// Threads that wait within, and work the list off when they are woken.
-    pub(super) waiters: Vec<(u64, Waker)>,
-    pub(super) waiters_seen: u64,
     /// Decides what is done next.
     pub(super) seed: Option<u64>,
     pub(super) worker: Option<Thread>,

@@ -1,13 +1,10 @@
 //! Waiting within a stack: the thread works the list off meanwhile.
 
-use std::{
-    future::poll_fn,
-    task::{Poll, Waker},
-};
+use std::{future::poll_fn, task::Poll};
 
 use usbwright_target::Wait;
 
-use super::{Scheduler, WORKS_FOR, across::along, list::Entry};
+use super::{Scheduler, across::along, list::Entry, work::WORKS_FOR};
 
 impl Scheduler {
     /// Lets others go on with what this thread's callbacks keep in order, as it waits.
@@ -33,10 +30,10 @@ impl Scheduler {
         let value = poll_fn(|cx| {
             loop {
                 if let Some(id) = listed.take() {
-                    self.strike(id);
+                    self.waiters.strike(id);
                 }
                 for (other, id) in along.iter().zip(listed_along.drain(..)) {
-                    other.strike(id);
+                    other.waiters.strike(id);
                 }
                 if let Some(value) = self.pump_until(&mut ready) {
                     return Poll::Ready(value);
@@ -45,12 +42,12 @@ impl Scheduler {
                     other.pump();
                 }
                 // What was put on the list before this thread was on the other is to be done here.
-                let id = self.enlist(cx.waker());
-                listed_along.extend(along.iter().map(|it| it.enlist(cx.waker())));
+                let id = self.waiters.enlist(cx.waker());
+                listed_along.extend(along.iter().map(|it| it.waiters.enlist(cx.waker())));
                 if let Some(value) = ready() {
-                    self.strike(id);
+                    self.waiters.strike(id);
                     for (other, id) in along.iter().zip(&listed_along) {
-                        other.strike(*id);
+                        other.waiters.strike(*id);
                     }
                     return Poll::Ready(value);
                 }
@@ -69,8 +66,7 @@ impl Scheduler {
 
     /// Has those that wait look whether it has come.
     pub(crate) fn nudge(&self) {
-        let waiters = std::mem::take(&mut self.state().waiters);
-        waiters.into_iter().for_each(|(_, waker)| waker.wake());
+        self.waiters.wake();
     }
 
     /// Wakes who works the list off, if there is anything.
@@ -78,18 +74,6 @@ impl Scheduler {
         if self.has_work() {
             self.notify();
         }
-    }
-
-    fn enlist(&self, waker: &Waker) -> u64 {
-        let mut state = self.state();
-        state.waiters_seen += 1;
-        let id = state.waiters_seen;
-        state.waiters.push((id, waker.clone()));
-        id
-    }
-
-    fn strike(&self, id: u64) {
-        self.state().waiters.retain(|(it, _)| *it != id);
     }
 
     pub(super) fn has_work(&self) -> bool {

@@ -1,11 +1,11 @@
 //! Building a stack: its drivers are loaded, they make their devices, and these start.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicBool};
 
 use usbwright_target::Clock;
 
 use super::{
-    CallbackError, Idle, Owner, PnpState, Stack, StackShared, State,
+    CallbackError, Idle, Owner, PnpState, Spare, Stack, StackShared, State,
     change::{Called, called},
 };
 use crate::{
@@ -145,7 +145,8 @@ impl StackBuilder {
                 ends: None,
                 files: Vec::new(),
             }),
-            spare: Mutex::default(),
+            is_gone: AtomicBool::new(false),
+            spare: Spare::default(),
             idle,
             this: Weak::clone(this),
         });

@@ -6,10 +6,14 @@ mod idle;
 mod life;
 mod outside;
 mod power;
+mod spare;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 pub use self::{
@@ -20,6 +24,7 @@ pub use self::{
 pub(crate) use self::{
     idle::Idle,
     outside::{Answer, Outsider},
+    spare::{Buffers, Spare},
 };
 use crate::{
     application::{Handle, OpenOptions, Opening},
@@ -28,17 +33,11 @@ use crate::{
     device::{Device, DeviceShared},
     file::File,
     names::DeviceNames,
-    request::{
-        Parameters,
-        irp::{Irp, Level, Origin},
-    },
+    request::Parameters,
     scheduler::Scheduler,
     status::NtStatus,
     verifier::{Rule, Verifier, Violation},
 };
-
-/// Requests that are kept to be used again.
-const SPARE: usize = 256;
 
 /// A stack that runs. Clones are handles of the same stack; when the last one and the last [`Handle`] are dropped, it is removed without asking its drivers, as
 /// [`remove`](Self::remove) does otherwise, and these are unloaded.
@@ -61,7 +60,9 @@ pub(crate) struct StackShared {
     /// Drivers of other stacks that have opened this one.
     outside: Mutex<Vec<Weak<dyn Outsider>>>,
     state: Mutex<State>,
-    spare: Mutex<Vec<Arc<Irp>>>,
+    /// As its state has it.
+    is_gone: AtomicBool,
+    spare: Spare,
     idle: Arc<Idle>,
     this: Weak<Self>,
 }
@@ -142,28 +143,8 @@ impl StackShared {
         }
     }
 
-    /// A request, one that was used before if there is any.
-    pub(crate) fn irp(&self, origin: Origin, file: Option<File>, level: Level) -> Arc<Irp> {
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(mut irp) = spare.pop() {
-            if let Some(it) = Arc::get_mut(&mut irp) {
-                it.renew(origin, file, level);
-                return irp;
-            }
-        }
-        drop(spare);
-        Irp::new(origin, file, level)
-    }
-
-    /// Takes a request back that is to be used again, if nobody else has it.
-    pub(crate) fn take_back(&self, irp: &Arc<Irp>) {
-        if irp.outcome().is_none() {
-            return;
-        }
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE {
-            spare.push(Arc::clone(irp));
-        }
+    pub(crate) fn spare(&self) -> &Spare {
+        &self.spare
     }
 
     /// A file is opened, or is about to be.
@@ -178,9 +159,14 @@ impl StackShared {
         self.state().files.retain(|it| it != file);
     }
 
-    /// Whether the stack takes nothing any more.
+    /// Whether the stack takes nothing any more. Whoever takes that away ends what was begun before.
     pub(crate) fn is_gone(&self) -> bool {
-        self.state().pnp.is_gone()
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    fn put_pnp(&self, state: &mut State, pnp: PnpState) {
+        state.pnp = pnp;
+        self.is_gone.store(pnp.is_gone(), Ordering::Release);
     }
 
     /// The last handle of a file was closed.
@@ -222,7 +208,7 @@ impl StackShared {
         if state.pnp == PnpState::Failed {
             return;
         }
-        state.pnp = PnpState::Failed;
+        self.put_pnp(&mut state, PnpState::Failed);
         let devices = state.devices.clone();
         let files = state.files.clone();
         drop(state);

@@ -20,7 +20,7 @@ impl StackShared {
     fn set_pnp(&self, pnp: PnpState) {
         let mut state = self.state();
         if !state.pnp.is_gone() {
-            state.pnp = pnp;
+            self.put_pnp(&mut state, pnp);
         }
     }
 
@@ -78,7 +78,7 @@ impl StackShared {
             match state.pnp {
                 PnpState::Removed => return,
                 PnpState::Failed => {}
-                _ => state.pnp = PnpState::Removed,
+                _ => self.put_pnp(&mut state, PnpState::Removed),
             }
         }
         for device in self.devices_from_above() {

@@ -152,8 +152,9 @@ impl TargetShared {
     /// Whether a request was asked back; `None` where this target does not have it.
     fn asked_back(&self, irp: &Arc<Irp>) -> Option<bool> {
         let body = irp.body();
-        let here =
-            matches!(&body.location, Location::Target(it) if std::ptr::eq(Arc::as_ptr(it), self));
+        let sent = body.levels.last()?.sent.as_ref()?;
+        let here = matches!(body.location, Location::Target)
+            && std::ptr::eq(Arc::as_ptr(&sent.target), self);
         here.then(|| body.is_canceled())
     }
 

@@ -58,10 +58,26 @@ impl Future for Cancelled {
 }
 
 struct State {
+    /// The transfer, or one that has ended, whose room the next one takes.
     future: ReusableBoxFuture<'static, Completion>,
-    irp: Option<Arc<Irp>>,
-    /// Where what comes is put.
-    window: Option<Window>,
+    /// Whose transfer it is, and where what comes is put.
+    flying: Option<(Arc<Irp>, Option<Window>)>,
+}
+
+impl State {
+    fn is_of(&self, irp: &Arc<Irp>) -> bool {
+        let flying = self.flying.as_ref();
+        flying.is_some_and(|(it, _)| Arc::ptr_eq(it, irp))
+    }
+}
+
+impl Lists {
+    /// Keeps a flight for another request.
+    fn keep(&mut self, flight: Arc<Flight>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(flight);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,37 +100,41 @@ impl Flights {
         transfer: impl FnOnce(Cancelled) -> T,
     ) {
         let spare = lock(&self.lists).spare.pop();
-        let flight = spare.unwrap_or_else(|| {
-            Arc::new(Flight {
-                scheduler: Weak::clone(&self.scheduler),
-                lists: Arc::downgrade(&self.lists),
-                cancelled: Arc::default(),
-                state: Mutex::new(State {
-                    future: ReusableBoxFuture::new(pending()),
-                    irp: None,
-                    window: None,
-                }),
-            })
-        });
+        let flight = spare.unwrap_or_else(|| self.flight());
+        let waker = Waker::from(Arc::clone(&flight));
         let mut state = lock(&flight.state);
         flight.cancelled.store(false, Ordering::Release);
-        state
-            .future
-            .set(transfer(Cancelled(Arc::clone(&flight.cancelled))));
-        state.irp = Some(Arc::clone(irp));
-        state.window = window;
-        drop(state);
-        lock(&self.lists).flying.push(Arc::clone(&flight));
-        flight.run();
+        let cancelled = Cancelled(Arc::clone(&flight.cancelled));
+        state.future.set(transfer(cancelled));
+        match state.future.poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(completion) => {
+                drop(state);
+                lock(&self.lists).keep(flight);
+                irp.ended(outcome(completion, window.as_ref()));
+            }
+            Poll::Pending => {
+                state.flying = Some((Arc::clone(irp), window));
+                lock(&self.lists).flying.push(Arc::clone(&flight));
+            }
+        }
+    }
+
+    fn flight(&self) -> Arc<Flight> {
+        Arc::new(Flight {
+            scheduler: Weak::clone(&self.scheduler),
+            lists: Arc::downgrade(&self.lists),
+            cancelled: Arc::default(),
+            state: Mutex::new(State {
+                future: ReusableBoxFuture::new(pending()),
+                flying: None,
+            }),
+        })
     }
 
     /// Takes a request back, which ends soon, and tells what had moved.
     pub(super) fn cancel(&self, irp: &Arc<Irp>) {
-        let flight = lock(&self.lists)
-            .flying
-            .iter()
-            .find(|it| it.is_of(irp))
-            .cloned();
+        let flying = lock(&self.lists).flying.clone();
+        let flight = flying.iter().find(|it| lock(&it.state).is_of(irp));
         if let Some(flight) = flight {
             flight.cancel(irp);
         }
@@ -122,15 +142,10 @@ impl Flights {
 }
 
 impl Flight {
-    fn is_of(&self, irp: &Arc<Irp>) -> bool {
-        let state = lock(&self.state);
-        state.irp.as_ref().is_some_and(|it| Arc::ptr_eq(it, irp))
-    }
-
     /// Has its transfer taken back, unless it has ended meanwhile, and another flies.
     fn cancel(self: &Arc<Self>, irp: &Arc<Irp>) {
         let state = lock(&self.state);
-        let flies = state.irp.as_ref().is_some_and(|it| Arc::ptr_eq(it, irp));
+        let flies = state.is_of(irp);
         if flies {
             self.cancelled.store(true, Ordering::Release);
         }
@@ -143,23 +158,20 @@ impl Flight {
     /// Looks whether its transfer has ended, and ends the request then.
     fn poll(self: &Arc<Self>, cx: &mut Context<'_>) {
         let mut state = lock(&self.state);
-        if state.irp.is_none() {
+        if state.flying.is_none() {
             return;
         }
         let Poll::Ready(completion) = state.future.poll(cx) else {
             return;
         };
-        let (irp, window) = (state.irp.take(), state.window.take());
-        state.future.set(pending());
+        let flown = state.flying.take();
         drop(state);
         if let Some(lists) = self.lists.upgrade() {
             let mut lists = lock(&lists);
             lists.flying.retain(|it| !Arc::ptr_eq(it, self));
-            if lists.spare.len() < SPARE {
-                lists.spare.push(Arc::clone(self));
-            }
+            lists.keep(Arc::clone(self));
         }
-        if let Some(irp) = irp {
+        if let Some((irp, window)) = flown {
             irp.ended(outcome(completion, window.as_ref()));
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -40,7 +40,7 @@ pub struct UsbTargetPipe {
 pub(super) struct Core {
     pub(super) pipe: Pipe,
     any_length: AtomicBool,
-    pub(super) reader: Mutex<Option<Arc<Reader>>>,
+    pub(super) reader: OnceLock<Arc<Reader>>,
 }
 
 /// What a pipe is.
@@ -62,11 +62,8 @@ pub struct PipeInformation {
 }
 
 impl Core {
-    fn reader(&self) -> Option<Arc<Reader>> {
-        self.reader
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn reader(&self) -> Option<&Arc<Reader>> {
+        self.reader.get()
     }
 
     /// Whether a continuous reader has the pipe.
@@ -98,7 +95,7 @@ impl UsbTargetPipe {
         let core = Arc::new(Core {
             pipe,
             any_length: AtomicBool::new(false),
-            reader: Mutex::default(),
+            reader: OnceLock::new(),
         });
         let backend = PipeBackend {
             core: Arc::clone(&core),
@@ -318,18 +315,18 @@ impl Backend for PipeBackend {
 
     fn start(&self, irp: &Arc<Irp>) {
         let format = irp.body().top().format.clone();
-        let pipe = self.core.pipe.clone();
+        let core = Arc::clone(&self.core);
         match format {
             Format::PipeRead(window) => {
                 let length = window.as_ref().map_or(0, Window::len);
                 self.flights.start(irp, window, |cancelled| async move {
-                    pipe.read_cancelable(length, cancelled).await
+                    core.pipe.read_cancelable(length, cancelled).await
                 });
             }
             Format::PipeWrite(window) => {
                 let data = window.as_ref().map(Window::payload).unwrap_or_default();
                 self.flights.start(irp, None, |cancelled| async move {
-                    pipe.write_cancelable(data, cancelled).await
+                    core.pipe.write_cancelable(data, cancelled).await
                 });
             }
             _ => irp.ended(NtStatus::INVALID_DEVICE_REQUEST.into()),

@@ -1,7 +1,7 @@
 //! A pipe's continuous reader, as a driver has it.
 
 use std::sync::{
-    Arc, PoisonError, Weak,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -85,6 +85,9 @@ impl Reader {
                     Ok(message) => on_completion.completed(&pipe, message),
                     Err(failure) => tracing::debug!("{failure}"),
                 }
+                drop(pipe);
+                // A device may always have more.
+                task::give_way().await;
             }
         });
         let configured = Arc::new(Self {
@@ -92,7 +95,8 @@ impl Reader {
             wanted: AtomicBool::new(false),
             task,
         });
-        *core.reader.lock().unwrap_or_else(PoisonError::into_inner) = Some(configured);
+        // A pipe has one reader, and keeps it.
+        let _ = core.reader.set(configured);
         pipe.target().stop(SentIoAction::LeaveSentIoPending)
     }
 
