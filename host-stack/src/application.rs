@@ -32,7 +32,8 @@ pub struct Handle(Arc<Opened>);
 struct Opened {
     owner: Arc<Owner>,
     file: File,
-    is_open: bool,
+    /// How the drivers have answered.
+    is_open: Option<bool>,
 }
 
 /// How a device is opened.
@@ -102,7 +103,7 @@ impl Handle {
         let opened = Opened {
             owner: Arc::clone(owner),
             file: file.clone(),
-            is_open: false,
+            is_open: None,
         };
         Opening {
             io: Io::begin(stack, Some(&file), parameters, None, None),
@@ -220,8 +221,9 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         match self.is_open {
-            true => self.stack().close(&self.file),
-            false => self.stack().drop_file(&self.file),
+            Some(true) => self.stack().close(&self.file),
+            Some(false) => self.stack().drop_file(&self.file),
+            None => {}
         }
     }
 }

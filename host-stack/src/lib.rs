@@ -158,7 +158,7 @@ pub use stack::{
     CallbackError, ChangeError, IdleSettings, PnpState, Stack, StackBuilder, StartError, StayAwake,
 };
 pub use target::{IoTarget, SentIoAction, TargetState, usb};
-pub use timer::Timer;
+pub use timer::{Sleep, Timer};
 pub use usbwright_target as usb_target;
 pub use verifier::{OnViolation, Rule, Violation};
 pub use window::Window;

@@ -13,7 +13,7 @@ use crate::{
     stack::{IdleSettings, StayAwake},
     status::HResult,
     target::IoTarget,
-    timer::Timer,
+    timer::{Sleep, Timer},
 };
 
 /// A device of a stack, as its driver sees it. Clones are handles of the same device.
@@ -90,6 +90,27 @@ impl Device {
     #[doc(alias = "WdfTimerStart")]
     pub fn after(&self, time: Duration, then: impl FnOnce(&Self) + Send + 'static) -> Timer {
         Timer::set(&self.0, time, Box::new(then))
+    }
+
+    /// A while, by the stack's clock, that begins now: for drivers that are written with `async`. Where the device goes before, it ends with
+    /// [`NtStatus::DEVICE_REMOVED`](crate::status::NtStatus::DEVICE_REMOVED), which a future of [`spawn`](Self::spawn) does not live to see.
+    ///
+    /// Which of two things comes first is asked by any `select!` or `select` of Rust's ecosystem: a sleep that loses is dropped.
+    ///
+    /// ```
+    /// # use usbwright_host_stack::{Device, Request, status::HResult};
+    /// # use std::time::Duration;
+    /// /// Completes a request later.
+    /// fn complete_later(device: &Device, request: Request) {
+    ///     let sleep = device.sleep(Duration::from_millis(100));
+    ///     device.spawn(async move {
+    ///         let slept = sleep.await;
+    ///         request.complete(slept.err().unwrap_or(HResult::OK));
+    ///     });
+    /// }
+    /// ```
+    pub fn sleep(&self, time: Duration) -> Sleep {
+        Sleep::new(&self.0, time)
     }
 
     /// Has the stack sleep when it has nothing to do: when no power-managed queue has had a request for so long, and nobody keeps it [awake](Self::stop_idle). A

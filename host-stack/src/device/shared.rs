@@ -5,11 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::Device;
 use crate::{
     callbacks::{DeviceCallbacks, PowerState},
     context::Context,
-    file::File,
+    file::FileEnds,
     queue::QueueShared,
     request::{
         Request, RequestType,
@@ -199,8 +198,9 @@ impl DeviceShared {
             (RequestType::Cleanup | RequestType::Close, Some(file)) => {
                 self.post(Arc::new(FileEnds {
                     device: Arc::clone(self),
-                    irp: Arc::clone(irp),
                     file,
+                    kind,
+                    irp: Some(Arc::clone(irp)),
                 }));
             }
             _ => match self.queue_for(kind) {
@@ -211,7 +211,7 @@ impl DeviceShared {
     }
 
     /// There is no queue for a request: it goes on, or ends here.
-    fn pass(&self, irp: &Arc<Irp>, kind: RequestType) {
+    pub(crate) fn pass(&self, irp: &Arc<Irp>, kind: RequestType) {
         let is_file = matches!(
             kind,
             RequestType::Create | RequestType::Cleanup | RequestType::Close
@@ -258,6 +258,11 @@ impl DeviceShared {
         Arc::clone(&callbacks.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the opening and closing of files gets to the devices below.
+    pub(crate) fn forwards_files(&self) -> bool {
+        self.forwards_files
+    }
+
     pub(crate) fn idle(&self) -> &Arc<Idle> {
         &self.idle
     }
@@ -270,13 +275,17 @@ impl DeviceShared {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has something end with the device.
+    /// Has something end with the device: at once, if that has been deleted.
     pub(crate) fn add_child(&self, child: &Arc<dyn Ends>) {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         if children.len() == children.capacity() {
             children.retain(|it| it.strong_count() > 0);
         }
         children.push(Arc::downgrade(child));
+        drop(children);
+        if self.life().is_deleted {
+            child.end();
+        }
     }
 
     /// Begins to delete the device: its futures and timers end. Returns its queues, the first made last; `None` where it has been deleted.
@@ -322,31 +331,5 @@ impl DeviceShared {
         let targets = std::mem::take(&mut *targets);
         targets.iter().for_each(|target| target.close());
         self.default_target().shared().close();
-    }
-}
-
-/// Tells a driver of a file's end.
-pub(crate) struct FileEnds {
-    pub(crate) device: Arc<DeviceShared>,
-    pub(crate) irp: Arc<Irp>,
-    pub(crate) file: File,
-}
-
-impl Job for FileEnds {
-    fn run(self: Arc<Self>) {
-        let kind = self.irp.body().top().parameters.request_type();
-        let device = Device::of(&self.device);
-        match kind {
-            RequestType::Cleanup => self.device.callbacks().cleanup_file(&device, &self.file),
-            _ => self.device.callbacks().close_file(&device, &self.file),
-        }
-        self.device.pass(&self.irp, kind);
-    }
-
-    fn calls(&self) -> Option<(Arc<str>, &'static str)> {
-        Some((
-            Arc::clone(self.device.driver()),
-            "cleanup_file or close_file",
-        ))
     }
 }

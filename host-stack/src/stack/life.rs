@@ -46,6 +46,19 @@ impl StackShared {
         })
     }
 
+    /// Drops what a device's driver has put into something. Its panic makes the stack fail.
+    pub(super) fn drop_of(
+        &self,
+        device: &Arc<DeviceShared>,
+        what: &'static str,
+        dropping: impl FnOnce(),
+    ) {
+        let _told = self.guard(device, what, || {
+            dropping();
+            Ok(())
+        });
+    }
+
     /// Calls a device's driver where a failure changes nothing.
     pub(super) fn tell(
         &self,
@@ -166,15 +179,15 @@ impl StackShared {
         }
     }
 
-    /// Takes a device down from wherever it is, and deletes it.
-    pub(super) fn take_down(&self, device: &Arc<DeviceShared>) {
+    /// Takes a device down from wherever it is, and deletes it. Its driver may know of files.
+    pub(super) fn take_down(&self, device: &Arc<DeviceShared>, knows_files: bool) {
         if !self.scheduler.has_ended() {
-            self.wind_up(device);
+            self.wind_up(device, knows_files);
         }
         self.delete(device);
     }
 
-    fn wind_up(&self, device: &Arc<DeviceShared>) {
+    fn wind_up(&self, device: &Arc<DeviceShared>, knows_files: bool) {
         if let Err(error) = self.power_down(device, PowerState::D3Final, false) {
             tracing::warn!("{error}");
         }
@@ -188,6 +201,9 @@ impl StackShared {
             });
         }
         self.purge(device, false);
+        if knows_files {
+            self.files().iter().for_each(|file| file.close_for(device));
+        }
         if begun {
             self.tell(device, "self_managed_io_cleanup", &|it, device| {
                 it.self_managed_io_cleanup(device);
@@ -219,18 +235,16 @@ impl StackShared {
             if !queue.is_empty_handed() && !self.scheduler.has_ended() {
                 device.report(Rule::LeakedRequest, "a request that is kept of a queue");
             }
-            let _ = self.guard(device, "a queue's handlers were dropped", || {
-                queue.delete();
-                Ok(())
-            });
+            self.drop_of(device, "a queue's handlers were dropped", || queue.delete());
         }
         self.tell(device, "cleanup", &|it, device| {
             it.cleanup(device);
             Ok(())
         });
-        let _ = self.guard(device, "its context was dropped", || {
+        let files = self.files();
+        self.drop_of(device, "its context was dropped", || {
+            files.iter().for_each(|file| file.context_of(device).end());
             device.end_delete();
-            Ok(())
         });
     }
 

@@ -152,6 +152,14 @@ impl StackShared {
     /// A file was not opened.
     pub(crate) fn drop_file(&self, file: &File) {
         self.state().files.retain(|it| it != file);
+        for (device, context) in file.contexts() {
+            self.drop_of(&device, "a file's context was dropped", || context.end());
+        }
+    }
+
+    /// The files that are open, or are being opened.
+    fn files(&self) -> Vec<File> {
+        self.state().files.clone()
     }
 
     /// Whether the stack takes nothing any more.

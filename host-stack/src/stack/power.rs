@@ -81,8 +81,10 @@ impl StackShared {
                 _ => state.pnp = PnpState::Removed,
             }
         }
+        let mut knows_files = true;
         for device in self.devices_from_above() {
-            self.take_down(&device);
+            self.take_down(&device, knows_files);
+            knows_files &= device.forwards_files();
         }
         let mut state = self.state();
         let files = std::mem::take(&mut state.files);
