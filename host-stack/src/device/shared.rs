@@ -316,13 +316,17 @@ impl DeviceShared {
         drop(before);
     }
 
-    /// Stops the continuous readers that the driver has left running as the device left D0.
-    pub(crate) fn stop_readers(&self) {
+    /// Stops the continuous readers that the driver has left running, and tells how many there were.
+    pub(crate) fn stop_readers(&self) -> usize {
         let targets = self.targets.lock();
         let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
-        for _ in targets.iter().filter(|target| target.stop_reading()) {
-            self.report(Rule::ReaderNotStopped, "a pipe");
-        }
+        targets.iter().filter(|target| target.stop_reading()).count()
+    }
+
+    /// Takes the targets away that are hardware.
+    pub(crate) fn take_hardware(&self) -> Vec<Arc<TargetShared>> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.extract_if(.., |it| it.is_hardware()).collect()
     }
 
     /// Closes what the driver sends to: the device goes.

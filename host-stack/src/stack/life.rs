@@ -89,6 +89,7 @@ impl StackShared {
                 it.d0_entry_failed(device);
                 Ok(())
             });
+            device.stop_readers();
             return Err(error);
         }
         device.life().power = PowerState::D0;
@@ -151,7 +152,9 @@ impl StackShared {
             device.life().is_armed = armed.is_ok();
         }
         let exited = self.call(device, "d0_exit", &|it, device| it.d0_exit(device, to));
-        device.stop_readers();
+        for _ in 0..device.stop_readers() {
+            device.report(Rule::ReaderNotStopped, "a pipe");
+        }
         device.life().power = to;
         suspended.and(exited)
     }
@@ -177,6 +180,13 @@ impl StackShared {
                 it.release_hardware(device)
             });
         }
+    }
+
+    /// Deletes a device's targets that are hardware, as that has been released, and waits until nothing that was sent to them is outstanding.
+    pub(super) fn close_hardware(&self, device: &DeviceShared) {
+        let targets = device.take_hardware();
+        targets.iter().for_each(|target| target.close());
+        self.wait_until(|| targets.iter().all(|target| target.is_idle()));
     }
 
     /// Takes a device down from wherever it is, and deletes it. Its driver may know of files.

@@ -58,6 +58,7 @@ impl StackShared {
         for device in self.devices_from_above() {
             down = down.and(self.power_down(&device, PowerState::D3Final, false));
             self.release_hardware(&device);
+            self.close_hardware(&device);
         }
         self.ended(down, PnpState::Stopped)
     }

@@ -31,6 +31,10 @@ pub(crate) trait Backend: Send + Sync {
     fn stopped(&self) {}
     /// The target takes none any more.
     fn closed(&self) {}
+    /// Whether it goes with the device's hardware.
+    fn is_hardware(&self) -> bool {
+        false
+    }
     /// Whether it reads by itself while it is started.
     fn reads_by_itself(&self) -> bool {
         false
@@ -191,7 +195,12 @@ impl TargetShared {
         true
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether it goes with the device's hardware.
+    pub(crate) fn is_hardware(&self) -> bool {
+        self.backend.is_hardware()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
         self.state().sent.is_empty()
     }
 

@@ -223,6 +223,10 @@ impl Backend for DefaultPipe {
     fn takes_forgotten(&self) -> bool {
         false
     }
+
+    fn is_hardware(&self) -> bool {
+        true
+    }
 }
 
 /// How a synchronous call of a pipe has ended.

@@ -346,6 +346,10 @@ impl Backend for PipeBackend {
         false
     }
 
+    fn is_hardware(&self) -> bool {
+        true
+    }
+
     fn reads_by_itself(&self) -> bool {
         self.core.reader().is_some()
     }
