@@ -179,7 +179,7 @@ impl Scheduler {
         }
         state.ready.push_back(entry);
         drop(state);
-        if !self.is_here() {
+        if !self.is_here() || wait::is_asleep() {
             self.notify();
         }
     }

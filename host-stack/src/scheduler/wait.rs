@@ -1,6 +1,7 @@
 //! Waiting within a stack: the thread works the list off meanwhile.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
     task::{Poll, Waker},
 };
@@ -8,6 +9,16 @@ use std::{
 use usbwright_target::Wait;
 
 use super::{Scheduler, WORKS_FOR, list::Entry};
+
+thread_local! {
+    /// This thread waits within a stack, and does nothing else: what it is told meanwhile, as it drives a device, wakes it.
+    static ASLEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread waits within a stack, and has to be woken to work its list off.
+pub(super) fn is_asleep() -> bool {
+    ASLEEP.get()
+}
 
 impl Scheduler {
     /// Lets others go on with what this thread's callbacks keep in order, as it waits.
@@ -29,6 +40,7 @@ impl Scheduler {
         self.give_way();
         let mut listed = None;
         let value = poll_fn(|cx| {
+            ASLEEP.set(false);
             loop {
                 if let Some(id) = listed.take() {
                     self.strike(id);
@@ -44,6 +56,7 @@ impl Scheduler {
                 }
                 listed = Some(id);
                 if !self.has_work() {
+                    ASLEEP.set(true);
                     return Poll::Pending;
                 }
             }
