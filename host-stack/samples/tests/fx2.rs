@@ -362,6 +362,20 @@ fn an_interrupt_message_tells_of_the_switches_when_the_board_starts() {
 }
 
 #[test]
+fn an_interrupt_message_tells_of_the_switches_when_the_board_was_reset() {
+    let bench = Bench::new();
+    bench.set_switches(0x18);
+    for code in [public::RESET_DEVICE, public::REENUMERATE_DEVICE] {
+        let waits = bench.message();
+        let _ = bench.handle.control(code, vec![], 0).wait().ok().unwrap();
+        assert_eq!(bench.told(waits), 0x18, "{code}");
+    }
+    let waits = bench.message();
+    bench.set_switches(0x19);
+    assert_eq!(bench.told(waits), 0x19);
+}
+
+#[test]
 fn a_driver_that_was_stopped_has_the_board_again_and_lights_its_dot() {
     let bench = Bench::new();
     let read = bench.handle.read(1);

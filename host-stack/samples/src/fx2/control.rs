@@ -28,10 +28,7 @@ fn handle(board: &Board, device: &Device, request: Request, control: Control) {
         public::GET_INTERRUPT_MESSAGE => return wait_for_switches(board, request),
         public::PLAY_FILE => return have_played(board, request),
         public::GET_CONFIG_DESCRIPTOR => configuration(board, &request),
-        public::RESET_DEVICE => board
-            .hardware()
-            .and_then(|it| it.usb.reset_port())
-            .map(|()| 0),
+        public::RESET_DEVICE => board.hardware().and_then(|it| it.reset()).map(|()| 0),
         public::REENUMERATE_DEVICE => {
             let hardware = board.hardware();
             hardware

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 use usbwright_host_stack::{
-    Device, Memory, Queue, RequestCompletionParams, SendOptions, Timeout,
+    Device, Memory, Queue, RequestCompletionParams, SendOptions, SentIoAction, Timeout,
     status::{HResult, NtStatus},
     usb::{UsbTargetDevice, UsbTargetPipe},
     usb_target::{
@@ -99,6 +99,15 @@ impl Hardware {
     pub(super) fn light_dot(&self, device: &Device) -> Result<(), HResult> {
         let shown = self.ask(device, BoardRequest::ReadSevenSegments)?;
         self.set(device, BoardRequest::SetSevenSegments, shown | DOT)
+    }
+
+    /// Resets the board's port. A reader does not go on by itself after that.
+    pub(super) fn reset(&self) -> Result<(), HResult> {
+        let interrupts = self.interrupt.target();
+        interrupts.stop(SentIoAction::CancelSentIo)?;
+        let reset = self.usb.reset_port();
+        interrupts.start()?;
+        reset
     }
 
     /// Lets the board wake the host, or not (USB 2.0 §9.4.9).
