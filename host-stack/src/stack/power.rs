@@ -192,7 +192,7 @@ impl Stack {
     /// and the stack is removed afterwards.
     pub fn surprise_remove(&self) {
         let shared = self.shared();
-        if shared.pnp().is_started() {
+        if !shared.pnp().is_gone() {
             for device in shared.devices_from_above() {
                 shared.tell(&device, "surprise_removal", &|it, device| {
                     it.surprise_removal(device);

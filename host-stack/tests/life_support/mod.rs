@@ -12,7 +12,7 @@ use std::{
 };
 
 use usbwright_host_stack::{
-    Device, DeviceCallbacks, DeviceInit, Driver, PowerState, Stack, StackBuilder, Threads,
+    Device, DeviceCallbacks, DeviceInit, Driver, File, PowerState, Stack, StackBuilder, Threads,
     status::{HResult, NtStatus},
     usb_target::ManualClock,
 };
@@ -29,6 +29,12 @@ impl Log {
     /// What was called since this was asked last.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// How many entries begin so.
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        let entries = self.0.lock().unwrap();
+        entries.iter().filter(|it| it.starts_with(beginning)).count()
     }
 
     pub(crate) fn has(&self, entry: &str) -> bool {
@@ -54,6 +60,8 @@ pub(crate) struct Recorder {
     /// Whether `does` counts already.
     armed: Arc<AtomicBool>,
     is_filter: bool,
+    /// It notes what becomes of files, too.
+    notes_files: bool,
     add: Add,
 }
 
@@ -65,6 +73,7 @@ impl Recorder {
             does: None,
             armed: Arc::new(AtomicBool::new(true)),
             is_filter: false,
+            notes_files: false,
             add: Arc::new(|_, _| Ok(())),
         }
     }
@@ -77,6 +86,12 @@ impl Recorder {
 
     pub(crate) fn filter(mut self) -> Self {
         self.is_filter = true;
+        self
+    }
+
+    /// Its notes tell of files, too.
+    pub(crate) fn with_files(mut self) -> Self {
+        self.notes_files = true;
         self
     }
 
@@ -152,6 +167,18 @@ macro_rules! noted_only {
 impl DeviceCallbacks for Recorder {
     noted!(prepare_hardware release_hardware self_managed_io_init self_managed_io_restart self_managed_io_suspend query_remove query_stop arm_wake);
     noted_only!(d0_entry_failed self_managed_io_flush self_managed_io_cleanup surprise_removal disarm_wake wake_triggered cleanup);
+
+    fn cleanup_file(&self, _device: &Device, file: &File) {
+        if self.notes_files {
+            let _ = self.called("cleanup_file", &format!(" {}", file.name()));
+        }
+    }
+
+    fn close_file(&self, _device: &Device, file: &File) {
+        if self.notes_files {
+            let _ = self.called("close_file", &format!(" {}", file.name()));
+        }
+    }
 
     fn d0_entry(&self, device: &Device, from: PowerState) -> Result<(), HResult> {
         assert!(!device.is_in_d0());
