@@ -288,20 +288,22 @@ impl DeviceShared {
         }
     }
 
-    /// Begins to delete the device: its futures and timers end. Returns its queues, the first made last; `None` where it has been deleted.
-    pub(crate) fn begin_delete(&self) -> Option<Vec<Arc<QueueShared>>> {
+    /// Begins to delete the device. Returns its futures and timers, the first made last, which are to end; `None` where it has been deleted.
+    pub(crate) fn begin_delete(&self) -> Option<Vec<Arc<dyn Ends>>> {
         if std::mem::replace(&mut self.life().is_deleted, true) {
             return None;
         }
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         let ending = std::mem::take(&mut *children);
         drop(children);
-        for child in ending.iter().rev().filter_map(Weak::upgrade) {
-            child.end();
-        }
+        Some(ending.iter().rev().filter_map(Weak::upgrade).collect())
+    }
+
+    /// Takes the device's queues away. Returns them, the first made last.
+    pub(crate) fn take_queues(&self) -> Vec<Arc<QueueShared>> {
         let mut queues = std::mem::take(&mut *self.queues()).all;
         queues.reverse();
-        Some(queues)
+        queues
     }
 
     /// Drops what the driver has put into the device. Its children have gone.

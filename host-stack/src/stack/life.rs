@@ -234,10 +234,13 @@ impl StackShared {
 
     /// Deletes a device: its queues, then itself.
     fn delete(&self, device: &Arc<DeviceShared>) {
-        let Some(queues) = device.begin_delete() else {
+        let Some(children) = device.begin_delete() else {
             return;
         };
-        for queue in &queues {
+        for child in children {
+            self.drop_of(device, "a future or a timer was dropped", || child.end());
+        }
+        for queue in &device.take_queues() {
             self.tell(device, "a queue's cleanup", &|_, _| {
                 queue.tell_cleanup();
                 Ok(())

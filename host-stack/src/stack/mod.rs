@@ -244,6 +244,21 @@ impl StackShared {
     }
 }
 
+impl Drop for StackShared {
+    /// The drivers go last, the highest first. One that panics then harms nobody.
+    fn drop(&mut self) {
+        for (name, driver) in self.drivers.drain(..).rev() {
+            let dropped = change::called(&name, "its drop", || {
+                drop(driver);
+                Ok(())
+            });
+            if let Err(error) = dropped {
+                tracing::error!("{error}");
+            }
+        }
+    }
+}
+
 impl Stack {
     /// A stack that is to be built.
     pub fn builder() -> StackBuilder {
