@@ -65,6 +65,7 @@ pub enum PowerState {
 #[doc(alias = "IPnpCallbackHardware")]
 #[doc(alias = "IPnpCallbackSelfManagedIo")]
 #[doc(alias = "IPowerPolicyCallbackWakeFromS0")]
+#[doc(alias = "IPowerPolicyCallbackWakeFromSx")]
 #[doc(alias = "IFileCallbackCleanup")]
 #[doc(alias = "IFileCallbackClose")]
 pub trait DeviceCallbacks: Send + Sync + 'static {
@@ -160,6 +161,24 @@ pub trait DeviceCallbacks: Send + Sync + 'static {
     /// The device, which was armed, has woken the stack: it is in D0 again, and not disarmed yet.
     #[doc(alias = "OnWakeFromS0Triggered")]
     fn wake_triggered(&self, _device: &Device) {}
+
+    /// The device is about to sleep as the system does, and is to wake that when something happens to it
+    /// ([`SleepWakeSettings`](crate::SleepWakeSettings)).
+    ///
+    /// # Errors
+    /// As the driver decides. The device sleeps all the same, and is not armed.
+    #[doc(alias = "OnArmWakeFromSx")]
+    fn arm_wake_from_sleep(&self, _device: &Device) -> Result<(), HResult> {
+        Ok(())
+    }
+
+    /// The device, which was armed to wake the system, is in D0 again.
+    #[doc(alias = "OnDisarmWakeFromSx")]
+    fn disarm_wake_from_sleep(&self, _device: &Device) {}
+
+    /// The device, which was armed to wake the system, has done so: it is in D0 again, and not disarmed yet.
+    #[doc(alias = "OnWakeFromSxTriggered")]
+    fn wake_from_sleep_triggered(&self, _device: &Device) {}
 
     /// The device is about to be deleted; its queues have been. It is the last of its callbacks.
     #[doc(alias = "IObjectCleanup")]

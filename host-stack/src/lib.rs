@@ -155,7 +155,8 @@ pub use request::{
 };
 pub use scheduler::Threads;
 pub use stack::{
-    CallbackError, ChangeError, IdleSettings, PnpState, Stack, StackBuilder, StartError, StayAwake,
+    CallbackError, ChangeError, IdleSettings, PnpState, SleepWakeSettings, Stack, StackBuilder,
+    StartError, StayAwake,
 };
 pub use target::{IoTarget, SentIoAction, TargetState, usb};
 pub use timer::{Sleep, Timer};

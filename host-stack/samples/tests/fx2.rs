@@ -315,6 +315,23 @@ fn a_switch_that_is_set_while_the_board_sleeps_wakes_the_host_and_is_told() {
 }
 
 #[test]
+fn a_switch_that_is_set_while_the_system_sleeps_wakes_that_and_is_told() {
+    let bench = Bench::new();
+    let waits = bench.message();
+    bench.stack.suspend().unwrap();
+    assert!(bench.may_wake());
+    bench.board.suspend();
+    bench.set_switches(0x12);
+    assert!(!waits.has_ended());
+    bench.board.resume();
+    bench.stack.signal_wake();
+    bench.stack.run();
+    assert_eq!(bench.stack.state(), PnpState::Started);
+    assert!(!bench.may_wake());
+    assert_eq!(bench.told(waits), 0x12);
+}
+
+#[test]
 fn an_interrupt_message_tells_of_the_next_change_and_of_every_bounce() {
     let bench = Bench::new();
     let waits = [bench.message(), bench.message()];

@@ -10,7 +10,7 @@ pub(crate) use self::shared::{DeviceShared, Ends, SelfManaged};
 use crate::{
     queue::{ManualQueueBuilder, QueueBuilder},
     request::Request,
-    stack::{IdleSettings, StayAwake},
+    stack::{IdleSettings, SleepWakeSettings, StayAwake},
     status::HResult,
     target::IoTarget,
     timer::{Sleep, Timer},
@@ -122,6 +122,16 @@ impl Device {
     #[doc(alias = "AssignS0IdleSettings")]
     pub fn assign_idle(&self, settings: IdleSettings) -> Result<(), HResult> {
         self.0.idle.assign(&self.0, settings)
+    }
+
+    /// Says whether the device can wake the system when that sleeps ([`Stack::suspend`](crate::Stack::suspend)), and in which state it sleeps then. It is
+    /// [armed](crate::DeviceCallbacks::arm_wake_from_sleep) for it, unless it sleeps for want of work already. Called again, it changes the settings.
+    ///
+    /// # Errors
+    /// As those of [`assign_idle`](Self::assign_idle).
+    #[doc(alias = "AssignSxWakeSettings")]
+    pub fn assign_sleep_wake(&self, settings: SleepWakeSettings) -> Result<(), HResult> {
+        self.0.idle.assign_sleep(&self.0, settings)
     }
 
     /// Keeps the stack in D0 until what this returns is dropped, and brings it there if it sleeps for want of work.

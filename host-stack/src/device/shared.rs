@@ -15,7 +15,7 @@ use crate::{
         irp::{Irp, Location},
     },
     scheduler::{DeviceLock, Job, Scheduler},
-    stack::Idle,
+    stack::{Idle, Wake},
     status::{HResult, NtStatus},
     target::{IoTarget, TargetShared},
     verifier::{Rule, Verifier},
@@ -57,8 +57,8 @@ pub(crate) struct Life {
     pub(crate) is_prepared: bool,
     pub(crate) power: PowerState,
     pub(crate) managed: SelfManaged,
-    /// It may wake the system up.
-    pub(crate) is_armed: bool,
+    /// It may wake the stack from this.
+    pub(crate) armed: Option<Wake>,
     pub(crate) is_deleted: bool,
 }
 
@@ -68,7 +68,7 @@ impl Default for Life {
             is_prepared: false,
             power: PowerState::D3Final,
             managed: SelfManaged::Created,
-            is_armed: false,
+            armed: None,
             is_deleted: false,
         }
     }

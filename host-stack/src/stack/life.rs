@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{
     StackShared,
     change::{Callback, CallbackError, Called, called},
+    idle::Wake,
 };
 use crate::{
-    callbacks::PowerState,
+    callbacks::{DeviceCallbacks, PowerState},
     device::{Device, DeviceShared, SelfManaged},
     queue::QueueShared,
     status::{HResult, NtStatus},
@@ -100,20 +101,44 @@ impl StackShared {
         self.begin_self_managed(device)
     }
 
+    /// Has a device's driver arm it to wake the stack.
+    fn arm(&self, device: &Arc<DeviceShared>, wake: Wake) {
+        let armed = match wake {
+            Wake::Idle => self.call(device, "arm_wake", &|it, device| it.arm_wake(device)),
+            Wake::Sleep => self.call(device, "arm_wake_from_sleep", &|it, device| {
+                it.arm_wake_from_sleep(device)
+            }),
+        };
+        device.life().armed = armed.is_ok().then_some(wake);
+    }
+
     fn disarm(&self, device: &Arc<DeviceShared>, woken: bool) {
-        if !std::mem::take(&mut device.life().is_armed) {
-            return;
-        }
-        if woken {
-            self.tell(device, "wake_triggered", &|it, device| {
-                it.wake_triggered(device);
+        let armed = device.life().armed.take();
+        let tell = |name, callback: &dyn Fn(&dyn DeviceCallbacks, &Device)| {
+            self.tell(device, name, &|it, device| {
+                callback(it, device);
                 Ok(())
             });
+        };
+        match armed {
+            Some(Wake::Idle) => {
+                if woken {
+                    tell("wake_triggered", &|it, device| it.wake_triggered(device));
+                }
+                tell("disarm_wake", &|it, device| it.disarm_wake(device));
+            }
+            Some(Wake::Sleep) => {
+                if woken {
+                    tell("wake_from_sleep_triggered", &|it, device| {
+                        it.wake_from_sleep_triggered(device);
+                    });
+                }
+                tell("disarm_wake_from_sleep", &|it, device| {
+                    it.disarm_wake_from_sleep(device);
+                });
+            }
+            None => {}
         }
-        self.tell(device, "disarm_wake", &|it, device| {
-            it.disarm_wake(device);
-            Ok(())
-        });
     }
 
     fn begin_self_managed(&self, device: &Arc<DeviceShared>) -> Called {
@@ -138,7 +163,7 @@ impl StackShared {
         &self,
         device: &Arc<DeviceShared>,
         to: PowerState,
-        arm: bool,
+        arm: Option<Wake>,
     ) -> Called {
         if device.life().power != PowerState::D0 {
             return Ok(());
@@ -147,9 +172,8 @@ impl StackShared {
         managed(device).iter().for_each(|queue| queue.hold());
         device.set_in_d0(false);
         self.wait_until(|| managed(device).iter().all(|queue| queue.is_settled()));
-        if arm {
-            let armed = self.call(device, "arm_wake", &|it, device| it.arm_wake(device));
-            device.life().is_armed = armed.is_ok();
+        if let Some(wake) = arm {
+            self.arm(device, wake);
         }
         let exited = self.call(device, "d0_exit", &|it, device| it.d0_exit(device, to));
         for _ in 0..device.stop_readers() {
@@ -198,7 +222,7 @@ impl StackShared {
     }
 
     fn wind_up(&self, device: &Arc<DeviceShared>, knows_files: bool) {
-        if let Err(error) = self.power_down(device, PowerState::D3Final, false) {
+        if let Err(error) = self.power_down(device, PowerState::D3Final, None) {
             tracing::warn!("{error}");
         }
         self.release_hardware(device);

@@ -11,11 +11,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
-pub(crate) use self::idle::Idle;
+pub(crate) use self::idle::{Idle, Wake};
 pub use self::{
     builder::{StackBuilder, StartError},
     change::{CallbackError, ChangeError, PnpState},
-    idle::{IdleSettings, StayAwake},
+    idle::{IdleSettings, SleepWakeSettings, StayAwake},
 };
 use crate::{
     application::{Handle, OpenOptions, Opening},
@@ -292,8 +292,8 @@ impl Stack {
         self.shared().verifier.seen()
     }
 
-    /// The device signals that it wants to wake the stack, as by USB's remote wake-up. It does so if the stack is [idle](PnpState::Idle) and the device was armed
-    /// ([`IdleSettings::wake`]).
+    /// The device signals that it wants to wake the stack, as by USB's remote wake-up. It does so if the stack is [idle](PnpState::Idle) or
+    /// [asleep](PnpState::Sleeping) and the device was armed for that ([`IdleSettings::wake`], [`SleepWakeSettings`]).
     pub fn signal_wake(&self) {
         self.shared().idle.signal_wake();
         self.shared().scheduler.enter(|| ());

@@ -165,8 +165,8 @@ macro_rules! noted_only {
 }
 
 impl DeviceCallbacks for Recorder {
-    noted!(prepare_hardware release_hardware self_managed_io_init self_managed_io_restart self_managed_io_suspend query_remove query_stop arm_wake);
-    noted_only!(d0_entry_failed self_managed_io_flush self_managed_io_cleanup surprise_removal disarm_wake wake_triggered cleanup);
+    noted!(prepare_hardware release_hardware self_managed_io_init self_managed_io_restart self_managed_io_suspend query_remove query_stop arm_wake arm_wake_from_sleep);
+    noted_only!(d0_entry_failed self_managed_io_flush self_managed_io_cleanup surprise_removal disarm_wake wake_triggered disarm_wake_from_sleep wake_from_sleep_triggered cleanup);
 
     fn cleanup_file(&self, _device: &Device, file: &File) {
         if self.notes_files {

@@ -1,7 +1,7 @@
 //! The driver of the OSR USB-FX2 board, with the public interface of the known sample.
 //!
 //! Reads and writes go to the bulk pipes, which send back what they are sent; a continuous reader waits for the switches; control codes set and read the
-//! board's displays ([`public`]). A board that nobody has used for ten seconds sleeps, and wakes when it is used again or when it signals that a switch was set.
+//! board's displays ([`public`]). A board that nobody has used for ten seconds sleeps, and wakes when it is used again or when it signals that a switch was set; it wakes the system, too.
 //!
 //! It differs from the UMDF 1 sample in this:
 //!
@@ -18,7 +18,7 @@ use std::{sync::Arc, time::Duration};
 
 use usbwright_host_stack::{
     CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, IdleSettings,
-    LockingConstraint, PowerState, Queue, SentIoAction, StopAction, StopNotice,
+    LockingConstraint, PowerState, Queue, SentIoAction, SleepWakeSettings, StopAction, StopNotice,
     status::{HResult, NtStatus},
     usb::UsbTargetPipe,
     usb_target::{Message, ReaderConfig},
@@ -83,18 +83,25 @@ fn stop(_: &Queue, notice: StopNotice) {
     }
 }
 
+/// Says when the board sleeps, and that it wakes its host from that and from the system's sleep.
+fn sleeps(device: &Device) -> Result<(), HResult> {
+    let (state, enabled) = (PowerState::D2, true);
+    device.assign_idle(IdleSettings {
+        timeout: IDLE,
+        state,
+        wake: true,
+        enabled,
+    })?;
+    device.assign_sleep_wake(SleepWakeSettings { state, enabled })
+}
+
 /// The device's callbacks.
 struct Callbacks(Arc<Board>);
 
 impl DeviceCallbacks for Callbacks {
     fn prepare_hardware(&self, device: &Device) -> Result<(), HResult> {
         let hardware = Hardware::find(device)?;
-        device.assign_idle(IdleSettings {
-            timeout: IDLE,
-            state: PowerState::D2,
-            wake: true,
-            enabled: true,
-        })?;
+        sleeps(device)?;
         hardware.light_dot(device)?;
         let board = Arc::clone(&self.0);
         let failed = Arc::clone(&self.0);
@@ -143,6 +150,14 @@ impl DeviceCallbacks for Callbacks {
         if let Err(status) = disarmed {
             tracing::warn!("the board may wake its host still: {status}");
         }
+    }
+
+    fn arm_wake_from_sleep(&self, device: &Device) -> Result<(), HResult> {
+        self.arm_wake(device)
+    }
+
+    fn disarm_wake_from_sleep(&self, device: &Device) {
+        self.disarm_wake(device);
     }
 
     fn self_managed_io_flush(&self, _device: &Device) {
