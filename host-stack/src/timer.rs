@@ -177,6 +177,10 @@ impl Ends for Rest {
         self.unset();
         self.finish(Err(NtStatus::DEVICE_REMOVED.into()));
     }
+
+    fn only_wakes(&self) -> bool {
+        true
+    }
 }
 
 impl Future for Sleep {

@@ -10,7 +10,7 @@ use usbwright_host_stack::{
     status::{HResult, NtStatus, Win32Error},
 };
 
-use life_support::{Does, Log, Recorder, builder, started};
+use life_support::{Dice, Does, Log, Recorder, builder, started};
 
 fn open(stack: &Stack, name: &str) -> Handle {
     stack.open(&OpenOptions::new().name(name)).wait().unwrap()
@@ -176,7 +176,11 @@ impl Driver for Tidy {
     fn device_add(&self, mut init: DeviceInit) -> Result<Device, HResult> {
         init.set_filter();
         let device = init.create(self.clone());
-        let (log, kept, gives) = (self.log.clone(), Arc::clone(&self.kept), self.gives_contexts);
+        let (log, kept, gives) = (
+            self.log.clone(),
+            Arc::clone(&self.kept),
+            self.gives_contexts,
+        );
         let queue = device.parallel_queue().takes(RequestType::Create);
         let queue = queue.on_create(move |queue, request, file| {
             if gives {
@@ -324,19 +328,6 @@ fn what_a_driver_keeps_with_files_is_not_kept_by_anybody_else() {
     assert!(file.context::<Arc<()>>(&device).is_some());
     stack.surprise_remove();
     assert!(seen.upgrade().is_none());
-}
-
-/// A small generator of numbers (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, count: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut it = self.0;
-        it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (it ^ (it >> 31)) % count
-    }
 }
 
 #[test]

@@ -63,7 +63,10 @@ fn a_device_that_fails_as_a_request_wakes_it_goes_and_the_request_ends() {
         "d0_exit to D3Final",
     ]
     .as_slice();
-    for (callback, first) in [("d0_entry", entered), ("self_managed_io_restart", restarted)] {
+    for (callback, first) in [
+        ("d0_entry", entered),
+        ("self_managed_io_restart", restarted),
+    ] {
         let (stack, clock, log, armed) = failing(callback);
         let handle = stack.open_and_wait().unwrap();
         clock.advance(IDLE);
@@ -124,7 +127,10 @@ fn a_device_that_fails_as_it_goes_goes_nevertheless() {
             armed.store(true, Ordering::Relaxed);
             removes(&stack).unwrap();
             let told = log.take();
-            assert_eq!(told[1..3], ["self_managed_io_suspend", "d0_exit to D3Final"]);
+            assert_eq!(
+                told[1..3],
+                ["self_managed_io_suspend", "d0_exit to D3Final"]
+            );
             assert_eq!(told[3..], GONE, "{callback}");
             assert_eq!(stack.state(), PnpState::Removed);
         }
@@ -144,10 +150,13 @@ fn a_device_in_the_middle_that_fails_takes_the_others_along_each_in_its_order() 
         .unwrap();
     log.take();
     let error = stack.suspend().unwrap_err();
-    assert!(error.to_string().starts_with("driver mid failed in d0_exit"));
-    let sleeps = |name: &str| {
-        ["self_managed_io_suspend", "d0_exit to D3"].map(|it| format!("{name}: {it}"))
-    };
+    assert!(
+        error
+            .to_string()
+            .starts_with("driver mid failed in d0_exit")
+    );
+    let sleeps =
+        |name: &str| ["self_managed_io_suspend", "d0_exit to D3"].map(|it| format!("{name}: {it}"));
     let goes = |name: &str| GONE.map(|it| format!("{name}: {it}"));
     let asleep = ["top", "mid", "low"].map(sleeps).concat();
     let gone = ["top", "mid", "low"].map(goes).concat();

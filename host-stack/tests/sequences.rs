@@ -52,7 +52,10 @@ impl Keeps {
 fn driver(log: &Log) -> Recorder {
     let driver = Recorder::new(log).with_files();
     driver.with(|device, log| {
-        for (kind, name) in [(RequestType::Read, "managed"), (RequestType::Write, "other")] {
+        for (kind, name) in [
+            (RequestType::Read, "managed"),
+            (RequestType::Write, "other"),
+        ] {
             let keeps = Keeps::new(name, log);
             let [takes, stops, resumes] = [(); 3].map(|()| Arc::clone(&keeps));
             let queue = device.parallel_queue().takes(kind);
@@ -105,9 +108,10 @@ const GOES: [&str; 8] = [
 ];
 
 impl Bench {
+    /// The device goes, as the rest of what was told tells.
     #[track_caller]
-    fn is_gone(self) {
-        assert_eq!(self.log.take(), GOES);
+    fn goes(self, told: &[String]) {
+        assert_eq!(told, GOES);
         for io in self.asked {
             assert_eq!(io.wait().error(), Win32Error::DEVICE_REMOVED);
         }
@@ -116,7 +120,7 @@ impl Bench {
 }
 
 #[test]
-fn suspend_and_resume() {
+fn a_device_is_suspended_and_resumed_in_the_documented_order() {
     let bench = bench();
     bench.stack.suspend().unwrap();
     assert_eq!(
@@ -139,7 +143,7 @@ fn suspend_and_resume() {
 }
 
 #[test]
-fn stop_and_rebalance() {
+fn a_device_is_stopped_and_started_again_in_the_documented_order() {
     let bench = bench();
     bench.stack.stop().unwrap();
     assert_eq!(
@@ -165,7 +169,7 @@ fn stop_and_rebalance() {
 }
 
 #[test]
-fn orderly_removal() {
+fn a_device_is_removed_in_the_documented_order() {
     let bench = bench();
     bench.stack.remove().unwrap();
     let told = bench.log.take();
@@ -178,12 +182,11 @@ fn orderly_removal() {
             "d0_exit to D3Final",
         ]
     );
-    told[4..].iter().for_each(|it| bench.log.note(it.as_str()));
-    bench.is_gone();
+    bench.goes(&told[4..]);
 }
 
 #[test]
-fn surprise_removal_in_d0() {
+fn a_device_that_is_unplugged_in_d0_goes_in_the_documented_order() {
     let bench = bench();
     bench.stack.surprise_remove();
     let told = bench.log.take();
@@ -196,24 +199,22 @@ fn surprise_removal_in_d0() {
             "d0_exit to D3Final",
         ]
     );
-    told[4..].iter().for_each(|it| bench.log.note(it.as_str()));
-    bench.is_gone();
+    bench.goes(&told[4..]);
 }
 
 #[test]
-fn surprise_removal_while_the_system_sleeps() {
+fn a_device_that_is_unplugged_while_the_system_sleeps_goes_on_from_its_sleep() {
     let bench = bench();
     bench.stack.suspend().unwrap();
     bench.log.take();
     bench.stack.surprise_remove();
     let told = bench.log.take();
     assert_eq!(told[0], "surprise_removal");
-    told[1..].iter().for_each(|it| bench.log.note(it.as_str()));
-    bench.is_gone();
+    bench.goes(&told[1..]);
 }
 
 #[test]
-fn surprise_removal_while_the_device_is_stopped() {
+fn a_device_that_is_unplugged_while_it_is_stopped_has_released_its_hardware_already() {
     let bench = bench();
     bench.stack.stop().unwrap();
     bench.log.take();
@@ -224,7 +225,7 @@ fn surprise_removal_while_the_device_is_stopped() {
 }
 
 #[test]
-fn idle_wake_up_and_surprise_removal_of_an_armed_device() {
+fn a_device_idles_wakes_and_is_unplugged_armed_in_the_documented_order() {
     let log = Log::default();
     let (stack, clock) = started(driver(&log), &log);
     let idle = ["self_managed_io_suspend", "arm_wake", "d0_exit to D3"];
@@ -266,7 +267,7 @@ fn a_request_keeps_the_device_awake_until_it_has_ended() {
 }
 
 #[test]
-fn surprise_removal_comes_while_the_device_waits_for_what_its_driver_has() {
+fn a_driver_is_told_that_its_device_was_unplugged_while_that_waits_for_what_it_has() {
     let log = Log::default();
     let (kept, notices) = (Kept::default(), Arc::new(Mutex::new(Vec::new())));
     let (keep, note) = (Arc::clone(&kept), Arc::clone(&notices));

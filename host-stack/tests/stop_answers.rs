@@ -65,9 +65,15 @@ fn take(kept: &Kept) -> Request {
 #[test]
 fn a_notice_that_is_dropped_is_no_answer_and_the_device_waits_for_the_request() {
     let (stack, _handle, read, kept, log) = asked(|_, notice| drop(notice));
-    waits(&stack, &log, 1, |it| it.suspend().unwrap(), || {
-        take(&kept).complete_with_information(NtStatus::SUCCESS, 1);
-    });
+    waits(
+        &stack,
+        &log,
+        1,
+        |it| it.suspend().unwrap(),
+        || {
+            take(&kept).complete_with_information(NtStatus::SUCCESS, 1);
+        },
+    );
     assert_eq!(read.wait().information, 1);
     assert_eq!(log.take().last().unwrap(), "d0_exit to D3");
 }
@@ -78,9 +84,15 @@ fn a_request_that_is_not_answered_for_holds_a_removal_up_until_it_ends() {
         StopAction::Suspend => notice.acknowledge(),
         StopAction::Purge => drop(notice),
     });
-    waits(&stack, &log, 2, |it| it.remove().unwrap(), || {
-        take(&kept).complete(NtStatus::SUCCESS);
-    });
+    waits(
+        &stack,
+        &log,
+        2,
+        |it| it.remove().unwrap(),
+        || {
+            take(&kept).complete(NtStatus::SUCCESS);
+        },
+    );
     assert_eq!(read.wait().error(), Win32Error::SUCCESS);
     assert_eq!(stack.violations(), []);
 }
@@ -122,9 +134,15 @@ fn a_request_that_is_said_to_be_kept_as_the_device_goes_is_leaked() {
 fn a_notice_that_is_answered_late_and_by_another_thread_counts() {
     static LATE: Mutex<Vec<StopNotice>> = Mutex::new(Vec::new());
     let (stack, _handle, read, kept, log) = asked(|_, notice| LATE.lock().unwrap().push(notice));
-    waits(&stack, &log, 1, |it| it.suspend().unwrap(), || {
-        LATE.lock().unwrap().pop().unwrap().acknowledge();
-    });
+    waits(
+        &stack,
+        &log,
+        1,
+        |it| it.suspend().unwrap(),
+        || {
+            LATE.lock().unwrap().pop().unwrap().acknowledge();
+        },
+    );
     stack.resume().unwrap();
     take(&kept).complete(NtStatus::SUCCESS);
     assert_eq!(read.wait().error(), Win32Error::SUCCESS);
@@ -134,16 +152,28 @@ fn a_notice_that_is_answered_late_and_by_another_thread_counts() {
 fn a_notice_for_what_has_ended_meanwhile_changes_nothing() {
     static LATE: Mutex<Vec<StopNotice>> = Mutex::new(Vec::new());
     let (stack, handle, read, kept, log) = asked(|_, notice| LATE.lock().unwrap().push(notice));
-    waits(&stack, &log, 1, |it| it.suspend().unwrap(), || {
-        take(&kept).complete(NtStatus::SUCCESS);
-    });
+    waits(
+        &stack,
+        &log,
+        1,
+        |it| it.suspend().unwrap(),
+        || {
+            take(&kept).complete(NtStatus::SUCCESS);
+        },
+    );
     let _ = read.wait();
     let next = handle.read(1);
     stack.resume().unwrap();
     LATE.lock().unwrap().pop().unwrap().acknowledge();
-    waits(&stack, &log, 2, |it| it.suspend().unwrap(), || {
-        take(&kept).complete(NtStatus::SUCCESS);
-    });
+    waits(
+        &stack,
+        &log,
+        2,
+        |it| it.suspend().unwrap(),
+        || {
+            take(&kept).complete(NtStatus::SUCCESS);
+        },
+    );
     assert_eq!(next.wait().error(), Win32Error::SUCCESS);
 }
 
@@ -168,7 +198,13 @@ fn a_marked_request_that_the_application_cancels_lets_the_device_sleep() {
     let (stack, _) = started(driver, &log);
     let handle = stack.open_and_wait().unwrap();
     let read = handle.read(1);
-    waits(&stack, &log, 1, |it| it.suspend().unwrap(), || read.cancel());
+    waits(
+        &stack,
+        &log,
+        1,
+        |it| it.suspend().unwrap(),
+        || read.cancel(),
+    );
     assert_eq!(read.wait().error(), Win32Error::OPERATION_ABORTED);
     assert!(marked.lock().unwrap().pop().unwrap().unmark().is_err());
 }

@@ -9,39 +9,12 @@ use std::{
 };
 
 use usbwright_host_stack::{
-    Cancelable, Device, DeviceCallbacks, DeviceInit, Driver, Handle, Io, PnpState, Queue, Request,
-    RequestType, Rule, SendOptions, Stack, Threads, Timer,
+    Cancelable, Device, DeviceInit, Driver, Handle, Io, PnpState, Queue, Request, RequestType,
+    Rule, SendOptions, Stack,
     status::{HResult, NtStatus, Win32Error},
 };
 
-use life_support::{Log, Recorder, builder, started};
-
-/// A stack that works.
-struct Neighbour(Handle);
-
-impl Neighbour {
-    fn new() -> Self {
-        let works = |device: &Device, _: &Log| {
-            let queue = device.parallel_queue().default_queue();
-            let queue =
-                queue.on_default(|_, request| request.complete_with_information(HResult::OK, 1));
-            queue.create().map(drop)
-        };
-        let log = Log::default();
-        let (stack, _) = started(Recorder::new(&log).with(works), &log);
-        Self(stack.open_and_wait().unwrap())
-    }
-
-    #[track_caller]
-    fn works(&self) {
-        let read = self.0.read(1).wait();
-        assert_eq!((read.error(), read.information), (Win32Error::SUCCESS, 1));
-    }
-}
-
-fn rules(stack: &Stack) -> Vec<Rule> {
-    stack.violations().iter().map(|it| it.rule).collect()
-}
+use life_support::{Log, Neighbour, Recorder, builder, rules, started};
 
 /// What a driver does with a read.
 type Does = fn(&Queue, Request, &Kept);
@@ -108,10 +81,7 @@ fn a_request_that_is_completed_with_more_than_its_buffer_has_is_reported() {
 
 #[test]
 fn a_request_that_is_sent_without_being_formatted_is_reported() {
-    let told = (
-        NtStatus::INVALID_DEVICE_REQUEST,
-        vec![Rule::NotFormatted],
-    );
+    let told = (NtStatus::INVALID_DEVICE_REQUEST, vec![Rule::NotFormatted]);
     let does: Does = |queue, request, _| {
         let device = queue.device();
         let sent = request.send(device.default_target(), SendOptions::new());
@@ -222,7 +192,8 @@ fn leaks(does: Does, late: fn(Thing)) {
 }
 
 #[test]
-fn a_request_that_is_kept_when_its_device_goes_is_reported_and_what_becomes_of_it_is_of_no_account() {
+fn a_request_that_is_kept_when_its_device_goes_is_reported_and_what_becomes_of_it_is_of_no_account()
+{
     let keeps: Does = |_, request, kept| kept.lock().unwrap().push(Thing::Request(request));
     leaks(keeps, |thing| match thing {
         Thing::Request(request) => request.complete_with_information(HResult::OK, 1),
@@ -292,7 +263,10 @@ fn a_driver_that_blocks_in_a_callback_keeps_its_own_applications_waiting_and_no_
             read.cancel();
             read.wait()
         });
-        assert_eq!(second.join().unwrap().error(), Win32Error::OPERATION_ABORTED);
+        assert_eq!(
+            second.join().unwrap().error(),
+            Win32Error::OPERATION_ABORTED
+        );
         release.send(()).unwrap();
         assert_eq!(reads.join().unwrap().information, 1);
     });
@@ -312,7 +286,10 @@ fn a_driver_that_returns_a_device_of_another_stack_is_not_started() {
     let (other, _) = started(Recorder::new(&log), &log);
     let thief = Thief(other.devices().remove(0));
     let error = Stack::builder().driver("thief", thief).start().unwrap_err();
-    assert!(error.to_string().contains("failed in device_add"), "{error}");
+    assert!(
+        error.to_string().contains("failed in device_add"),
+        "{error}"
+    );
     assert_eq!(other.state(), PnpState::Started);
     assert_eq!(log.take(), [""; 0]);
 }
@@ -345,180 +322,4 @@ fn a_device_that_has_gone_does_nothing_for_its_driver_any_more() {
     stack.run();
     assert_eq!(log.take(), [""; 0]);
     assert_eq!(stack.violations(), []);
-}
-
-/// Panics when it is dropped.
-struct Bomb(&'static str);
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            panic!("{} panics as it is dropped", self.0);
-        }
-    }
-}
-
-/// Puts something into a device that panics as it is dropped.
-type Puts = fn(&Device, &Mutex<Option<Timer>>);
-
-#[test]
-fn whatever_panics_as_it_is_dropped_is_reported_and_the_rest_goes_nevertheless() {
-    let puts: [(&str, Puts); 6] = [
-        ("its context was dropped", |device, _| {
-            let _ = device.assign_context(Bomb("a context"));
-        }),
-        ("a queue's handlers were dropped", |device, _| {
-            let queue = device.manual_queue().create().unwrap();
-            let _ = queue.assign_context(Bomb("a context"));
-        }),
-        ("a queue's handlers were dropped", |device, _| {
-            let bomb = Bomb("a handler");
-            let queue = device.parallel_queue().on_default(move |_, request| {
-                let _ = &bomb;
-                request.complete(HResult::OK);
-            });
-            queue.create().unwrap();
-        }),
-        ("a future or a timer was dropped", |device, _| {
-            let (bomb, sleep) = (Bomb("a future"), device.sleep(Duration::from_secs(1)));
-            device.spawn(async move {
-                let _ = sleep.await;
-                drop(bomb);
-            });
-        }),
-        ("a future or a timer was dropped", |device, place| {
-            let bomb = Bomb("a timer");
-            let timer = device.after(Duration::from_secs(1), move |_| drop(bomb));
-            *place.lock().unwrap() = Some(timer);
-        }),
-        ("a queue's cleanup", |device, _| {
-            let queue = device.manual_queue();
-            let queue = queue.on_cleanup(|_| panic!("on purpose"));
-            queue.create().unwrap();
-        }),
-    ];
-    for (callback, put) in puts {
-        let neighbour = Neighbour::new();
-        let (log, seen) = (Log::default(), Arc::new(()));
-        let (held, gone) = (Arc::clone(&seen), Arc::downgrade(&seen));
-        drop(seen);
-        let held = Mutex::new(Some(held));
-        let place: Arc<Mutex<Option<Timer>>> = Arc::default();
-        let timers = Arc::clone(&place);
-        let driver = Recorder::new(&log).with(move |device, _| {
-            let queue = device.manual_queue().default_queue();
-            queue.create()?.assign_context(held.lock().unwrap().take()).unwrap();
-            put(device, &timers);
-            Ok(())
-        });
-        let (stack, _) = started(driver, &log);
-        let handle = stack.open_and_wait().unwrap();
-        let read = handle.read(1);
-        stack.run();
-        stack.remove().unwrap();
-        assert_eq!(rules(&stack), [Rule::Panic], "{callback}");
-        let object = &stack.violations()[0].object;
-        assert!(object.starts_with(callback), "{object}");
-        assert_ne!(read.wait().error(), Win32Error::SUCCESS);
-        assert!(gone.upgrade().is_none(), "{callback}");
-        drop((stack, handle));
-        neighbour.works();
-    }
-}
-
-#[test]
-fn a_driver_that_panics_as_it_is_unloaded_or_dropped_harms_nobody() {
-    struct Bad(Bomb, bool);
-    impl Driver for Bad {
-        fn device_add(&self, init: DeviceInit) -> Result<Device, HResult> {
-            Ok(init.create(()))
-        }
-        fn deinitialize(&self) {
-            assert!(!self.1, "{} panics as it is unloaded", self.0.0);
-        }
-    }
-    for unloading in [true, false] {
-        let neighbour = Neighbour::new();
-        let stack = Stack::builder().driver("bad", Bad(Bomb("a driver"), unloading));
-        let stack = stack.threads(Threads::None).start().unwrap();
-        drop(stack);
-        neighbour.works();
-    }
-}
-
-#[test]
-fn callbacks_of_a_device_that_panic_as_they_are_dropped_are_reported() {
-    struct Bad;
-    struct Callbacks {
-        _bomb: Bomb,
-    }
-    impl DeviceCallbacks for Callbacks {}
-    impl Driver for Bad {
-        fn device_add(&self, init: DeviceInit) -> Result<Device, HResult> {
-            let _bomb = Bomb("callbacks");
-            Ok(init.create(Callbacks { _bomb }))
-        }
-    }
-    let neighbour = Neighbour::new();
-    let stack = Stack::builder().driver("bad", Bad);
-    let stack = stack.threads(Threads::None).start().unwrap();
-    stack.remove().unwrap();
-    assert_eq!(rules(&stack), [Rule::Panic]);
-    drop(stack);
-    neighbour.works();
-}
-
-/// Makes a queue whose callback panics.
-type Makes = fn(&Device) -> Result<(), HResult>;
-
-#[test]
-fn every_callback_of_a_queue_may_panic_and_brings_down_its_own_stack_alone() {
-    let makes: [Makes; 5] = [
-        |device| {
-            let queue = device.parallel_queue().default_queue();
-            let queue = queue.on_read(|_, _request, _| panic!("on purpose"));
-            queue.create().map(drop)
-        },
-        |device| {
-            let queue = device.parallel_queue().default_queue();
-            let queue = queue.on_default(|_, _request| panic!("on purpose"));
-            queue.create().map(drop)
-        },
-        |device| {
-            let queue = device.sequential_queue().default_queue();
-            let queue = queue.on_device_control(|_, _request, _| panic!("on purpose"));
-            queue.create().map(drop)
-        },
-        |device| {
-            let queue = device.parallel_queue().takes(RequestType::Create);
-            let queue = queue.on_create(|_, _request, _| panic!("on purpose"));
-            queue.create().map(drop)
-        },
-        |device| {
-            let canceled = device.manual_queue();
-            let canceled = canceled.on_canceled(|_, _request| panic!("on purpose"));
-            let canceled = canceled.create()?;
-            let queue = device.parallel_queue().default_queue();
-            let queue =
-                queue.on_default(move |_, request| request.forward(&canceled).map_err(drop).unwrap());
-            queue.create().map(drop)
-        },
-    ];
-    for make in makes {
-        let neighbour = Neighbour::new();
-        let log = Log::default();
-        let driver = Recorder::new(&log).with(move |device, _| make(device));
-        let (stack, _) = started(driver, &log);
-        let code = usbwright_host_stack::ControlCode(0x0022_2000);
-        if let Ok(handle) = stack.open_and_wait() {
-            for io in [handle.read(1), handle.control(code, &b""[..], 0)] {
-                io.cancel();
-                assert_ne!(io.wait().error(), Win32Error::SUCCESS);
-            }
-        }
-        assert_eq!(stack.state(), PnpState::Failed);
-        assert_eq!(rules(&stack), [Rule::Panic]);
-        drop(stack);
-        neighbour.works();
-    }
 }

@@ -120,7 +120,14 @@ impl Bench {
         self.settle();
     }
 
-    fn control(&self, request_type: u8, request: u8, value: u16, index: u16, length: u16) -> Vec<u8> {
+    fn control(
+        &self,
+        request_type: u8,
+        request: u8,
+        value: u16,
+        index: u16,
+        length: u16,
+    ) -> Vec<u8> {
         let setup = Setup {
             request_type,
             request,
@@ -183,7 +190,9 @@ fn files_are_played_one_after_another_and_keep_no_other_code_waiting() {
     let bench = Bench::new();
     let (first, second) = (file("1"), file("2"));
     let plays = [bench.play(first.path()), bench.play(second.path())];
-    let bar = bench.handle.control(public::GET_BAR_GRAPH_DISPLAY, vec![], 1);
+    let bar = bench
+        .handle
+        .control(public::GET_BAR_GRAPH_DISPLAY, vec![], 1);
     assert_eq!(bar.wait().data[..], *b"1");
     bench.advance(SECOND);
     assert_eq!(bench.shown(), (0xBB, '2'));
@@ -219,7 +228,11 @@ fn a_playback_without_delay_path_or_end_is_told() {
     let bench = Bench::new();
     for input in [&[][..], &[1], &[1, 0, b'/'], &[1, 0, b'/', 0]] {
         let io = bench.handle.control(public::PLAY_FILE, input.to_vec(), 0);
-        assert_eq!(io.wait().error(), Win32Error::INVALID_PARAMETER, "{input:?}");
+        assert_eq!(
+            io.wait().error(),
+            Win32Error::INVALID_PARAMETER,
+            "{input:?}"
+        );
     }
 }
 
@@ -337,7 +350,11 @@ fn an_interrupt_message_tells_of_the_next_change_and_of_every_bounce() {
     let waits = [bench.message(), bench.message()];
     assert!(!waits[0].has_ended());
     bench.set_switches(0x01);
-    assert_eq!(waits.map(|it| bench.told(it)), [0x01, 0x01], "all that wait are told");
+    assert_eq!(
+        waits.map(|it| bench.told(it)),
+        [0x01, 0x01],
+        "all that wait are told"
+    );
     let waits = bench.message();
     assert!(!waits.has_ended(), "there was no other change");
     bench.stack.suspend().unwrap();

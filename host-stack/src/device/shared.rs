@@ -48,6 +48,11 @@ pub(crate) struct DeviceShared {
 pub(crate) trait Ends: Send + Sync {
     /// Drops what a driver has put into it.
     fn end(&self);
+
+    /// Whether its end only wakes others. It comes after theirs, so that they don't see it.
+    fn only_wakes(&self) -> bool {
+        false
+    }
 }
 
 /// How far a device has come. Who changes the stack's state is the only one that changes this.
@@ -288,7 +293,8 @@ impl DeviceShared {
         }
     }
 
-    /// Begins to delete the device. Returns its futures and timers, the first made last, which are to end; `None` where it has been deleted.
+    /// Begins to delete the device. Returns its futures and timers, which are to end, the first made last, and then what only wakes them; `None` where it has
+    /// been deleted.
     pub(crate) fn begin_delete(&self) -> Option<Vec<Arc<dyn Ends>>> {
         if std::mem::replace(&mut self.life().is_deleted, true) {
             return None;
@@ -296,7 +302,9 @@ impl DeviceShared {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         let ending = std::mem::take(&mut *children);
         drop(children);
-        Some(ending.iter().rev().filter_map(Weak::upgrade).collect())
+        let mut ending: Vec<_> = ending.iter().rev().filter_map(Weak::upgrade).collect();
+        ending.sort_by_key(|it| it.only_wakes());
+        Some(ending)
     }
 
     /// Takes the device's queues away. Returns them, the first made last.
@@ -322,7 +330,10 @@ impl DeviceShared {
     pub(crate) fn stop_readers(&self) -> usize {
         let targets = self.targets.lock();
         let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
-        targets.iter().filter(|target| target.stop_reading()).count()
+        targets
+            .iter()
+            .filter(|target| target.stop_reading())
+            .count()
     }
 
     /// Takes the targets away that are hardware.

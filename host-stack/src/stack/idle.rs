@@ -168,10 +168,7 @@ impl Idle {
     /// The state in which the device sleeps while the system does, and whether it is armed to wake that.
     pub(super) fn asleep(&self) -> (PowerState, Option<Wake>) {
         let sleep = self.state().sleep.as_ref().and_then(|(_, state)| *state);
-        (
-            sleep.unwrap_or(PowerState::D3),
-            sleep.map(|_| Wake::Sleep),
-        )
+        (sleep.unwrap_or(PowerState::D3), sleep.map(|_| Wake::Sleep))
     }
 
     /// Whether the device itself has woken the stack, which it has not any more.

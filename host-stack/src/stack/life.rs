@@ -261,9 +261,11 @@ impl StackShared {
         let Some(children) = device.begin_delete() else {
             return;
         };
-        for child in children {
-            self.drop_of(device, "a future or a timer was dropped", || child.end());
-        }
+        self.scheduler.enter(|| {
+            for child in children {
+                self.drop_of(device, "a future or a timer was dropped", || child.end());
+            }
+        });
         for queue in &device.take_queues() {
             self.tell(device, "a queue's cleanup", &|_, _| {
                 queue.tell_cleanup();

@@ -12,8 +12,9 @@ use std::{
 };
 
 use usbwright_host_stack::{
-    Device, DeviceCallbacks, DeviceInit, Driver, File, PowerState, Stack, StackBuilder, Threads,
-    status::{HResult, NtStatus},
+    Device, DeviceCallbacks, DeviceInit, Driver, File, Handle, PowerState, Rule, Stack,
+    StackBuilder, Threads,
+    status::{HResult, NtStatus, Win32Error},
     usb_target::ManualClock,
 };
 
@@ -34,7 +35,10 @@ impl Log {
     /// How many entries begin so.
     pub(crate) fn count(&self, beginning: &str) -> usize {
         let entries = self.0.lock().unwrap();
-        entries.iter().filter(|it| it.starts_with(beginning)).count()
+        entries
+            .iter()
+            .filter(|it| it.starts_with(beginning))
+            .count()
     }
 
     pub(crate) fn has(&self, entry: &str) -> bool {
@@ -222,4 +226,45 @@ pub(crate) fn until(ready: impl Fn() -> bool) {
         assert!(Instant::now() < late, "it does not come");
         thread::yield_now();
     }
+}
+
+/// A small generator of numbers (SplitMix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, count: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut it = self.0;
+        it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (it ^ (it >> 31)) % count
+    }
+}
+
+/// A stack that works.
+pub(crate) struct Neighbour(Handle);
+
+impl Neighbour {
+    pub(crate) fn new() -> Self {
+        let works = |device: &Device, _: &Log| {
+            let queue = device.parallel_queue().default_queue();
+            let queue =
+                queue.on_default(|_, request| request.complete_with_information(HResult::OK, 1));
+            queue.create().map(drop)
+        };
+        let log = Log::default();
+        let (stack, _) = started(Recorder::new(&log).with(works), &log);
+        Self(stack.open_and_wait().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn works(&self) {
+        let read = self.0.read(1).wait();
+        assert_eq!((read.error(), read.information), (Win32Error::SUCCESS, 1));
+    }
+}
+
+/// The rules that drivers have broken.
+pub(crate) fn rules(stack: &Stack) -> Vec<Rule> {
+    stack.violations().iter().map(|it| it.rule).collect()
 }

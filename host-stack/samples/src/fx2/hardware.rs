@@ -240,7 +240,12 @@ impl Board {
 
     /// Waits until the board may be used.
     pub(super) async fn awake(&self) {
-        let _ended = self.awake.subscribe().wait_for(|awake| *awake).await.is_ok();
+        let _ended = self
+            .awake
+            .subscribe()
+            .wait_for(|awake| *awake)
+            .await
+            .is_ok();
     }
 
     /// Shows a character: its segments, and its code on the bar graph.

@@ -146,7 +146,10 @@ impl DeviceCallbacks for Callbacks {
     }
 
     fn disarm_wake(&self, device: &Device) {
-        let disarmed = self.0.hardware().and_then(|it| it.enable_wake(device, false));
+        let disarmed = self
+            .0
+            .hardware()
+            .and_then(|it| it.enable_wake(device, false));
         if let Err(status) = disarmed {
             tracing::warn!("the board may wake its host still: {status}");
         }

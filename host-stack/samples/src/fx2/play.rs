@@ -60,10 +60,10 @@ async fn play(board: Arc<Board>, device: Device, request: Request) {
 
 async fn show(board: &Board, device: &Device, request: &Request) -> Result<(), HResult> {
     let FilePlayback { delay, path } = playback(request)?;
-    let mut file = open(&path).map_err(told)?;
+    let mut file = open(&path).map_err(|it| told(&it))?;
     let mut piece = [0; PIECE];
     loop {
-        let read = file.read(&mut piece).map_err(told)?;
+        let read = file.read(&mut piece).map_err(|it| told(&it))?;
         if read == 0 {
             return Ok(());
         }
@@ -89,7 +89,7 @@ fn open(path: &str) -> io::Result<File> {
 }
 
 /// What an application is told of a file's error.
-fn told(error: io::Error) -> HResult {
+fn told(error: &io::Error) -> HResult {
     let code = match error.kind() {
         io::ErrorKind::NotFound => Win32Error::FILE_NOT_FOUND,
         io::ErrorKind::PermissionDenied => Win32Error::ACCESS_DENIED,
@@ -105,9 +105,7 @@ const LETTERS: [u8; 26] = [
     0x67, 0x30, 0xE5, 0x07, 0xD6, 0x94, 0xD4, 0x76, 0x66, 0xB3,
 ];
 /// The digits, which have the dot lit.
-const DIGITS: [u8; 10] = [
-    0xDF, 0x0E, 0xBB, 0xAF, 0x6E, 0xED, 0xFD, 0x0F, 0xFF, 0x6F,
-];
+const DIGITS: [u8; 10] = [0xDF, 0x0E, 0xBB, 0xAF, 0x6E, 0xED, 0xFD, 0x0F, 0xFF, 0x6F];
 
 /// How a character is shown; `None` for one that is not.
 fn segments(character: u8) -> Option<u8> {
@@ -147,7 +145,17 @@ mod tests {
         assert_eq!(lit(b'7'), ["top", "top right", "bottom right", "dot"]);
         assert_eq!(lit(b'l'), ["bottom left", "top left", "bottom"]);
         assert_eq!(lit(b'L'), lit(b'l'));
-        assert_eq!(lit(b'g'), ["top", "top right", "bottom right", "centre", "top left", "bottom"]);
+        assert_eq!(
+            lit(b'g'),
+            [
+                "top",
+                "top right",
+                "bottom right",
+                "centre",
+                "top left",
+                "bottom"
+            ]
+        );
         for character in [b' ', b'-', b'\n', b'@', b'[', b'`', b'{', 0, 0xFF] {
             assert_eq!(segments(character), None, "{character}");
         }
