@@ -1,12 +1,13 @@
 //! The client that most programs have: libusb's blocking calls, by `rusb`, on a device that a kernel has attached.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusb::{Context, DeviceHandle, Direction as Way, TransferType, UsbContext as _};
 
 use super::{
     cell::Cell,
-    client::{ClientError, Run, thread_cpu},
+    client::{ClientError, thread_cpu},
+    run::Run,
     sample::Sample,
     server::ServerError,
 };
@@ -58,7 +59,7 @@ impl BlockingClient {
         }
         self.buffer.resize(cell.size as usize, 0);
         let cpu = thread_cpu();
-        let mut run = Run::new(duration, None);
+        let mut run = Run::new(duration, None, cell);
         while run.now < run.until {
             let submitted = run.now;
             let moved = match cell.direction {
@@ -67,7 +68,7 @@ impl BlockingClient {
                     .read_bulk(self.source, &mut self.buffer, TIMEOUT),
                 Direction::Out => self.handle.write_bulk(self.sink, &self.buffer, TIMEOUT),
             };
-            run.now = Instant::now();
+            run.stamp();
             run.ended(submitted, u32::try_from(moved?).unwrap_or(u32::MAX));
             if !cell.pause.is_zero() {
                 run.pause(cell.pause);

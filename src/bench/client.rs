@@ -4,20 +4,15 @@ use std::{
     collections::VecDeque,
     io::{self, IoSlice},
     os::fd::{AsFd, OwnedFd},
-    thread,
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use rustix::{
     net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg},
     time::{ClockId, clock_gettime},
 };
 
-use super::{
-    cell::Cell,
-    sample::{Quantiles, Sample},
-};
+use super::{cell::Cell, run::Run, sample::Sample};
 use crate::{
     protocol::{
         Direction,
@@ -30,10 +25,6 @@ use crate::{
 const READ: usize = 256 << 10;
 /// Transfers sent in one call: as many headers and payloads as a gathered write takes.
 const BATCH: usize = 512;
-/// Latencies are told to within a thousandth of their value.
-const PRECISION: u8 = 3;
-/// The longest latency that is told, in ns; longer ones count as this.
-const LONGEST: u64 = 60_000_000_000;
 /// How long the server may take for anything.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -233,8 +224,8 @@ impl Client {
     ) -> Result<Sample, ClientError> {
         self.prepare(cell)?;
         let cpu = thread_cpu();
-        let mut run = Run::new(duration, period);
-        self.submit(cell, cell.depth as usize)?;
+        let mut run = Run::new(duration, period, cell);
+        self.submit(cell, cell.depth as usize, run.now)?;
         let mut parser = Parser {
             header: [0; HEADER_SIZE],
             have: 0,
@@ -245,20 +236,20 @@ impl Client {
             if count == 0 {
                 return Err(ClientError::Closed);
             }
-            run.now = Instant::now();
+            run.stamp();
             let ended = parser.parse(&self.input[..count], cell, &mut self.flying, &mut run)?;
             if !cell.pause.is_zero() && self.flying.is_empty() {
                 run.pause(cell.pause);
             }
             if run.now < run.until {
-                self.submit(cell, ended)?;
+                self.submit(cell, ended, run.now)?;
             }
         }
         Ok(run.finish(thread_cpu().saturating_sub(cpu)))
     }
 
     /// Submits so many transfers with as few calls as can be.
-    fn submit(&mut self, cell: &Cell, count: usize) -> Result<(), ClientError> {
+    fn submit(&mut self, cell: &Cell, count: usize, now: Instant) -> Result<(), ClientError> {
         let endpoint = match cell.direction {
             Direction::In => self.endpoints.input,
             Direction::Out => self.endpoints.output,
@@ -268,7 +259,6 @@ impl Client {
             let batch = rest.min(BATCH);
             rest -= batch;
             self.headers.clear();
-            let now = Instant::now();
             for _ in 0..batch {
                 self.sequence = self.sequence.wrapping_add(1);
                 let submit = Submit {
@@ -319,69 +309,6 @@ pub(super) fn send(socket: &impl AsFd, slices: &mut [IoSlice<'_>]) -> Result<(),
         IoSlice::advance_slices(&mut slices, written);
     }
     Ok(())
-}
-
-/// What a run keeps account of.
-pub(super) struct Run {
-    started: Instant,
-    pub(super) now: Instant,
-    pub(super) until: Instant,
-    paused: Duration,
-    transfers: u64,
-    bytes: u64,
-    period: Option<Duration>,
-    last: Option<Instant>,
-    latency: Histogram<u64>,
-}
-
-impl Run {
-    pub(super) fn new(duration: Duration, period: Option<Duration>) -> Self {
-        let now = Instant::now();
-        Self {
-            started: now,
-            now,
-            until: now + duration,
-            paused: Duration::ZERO,
-            transfers: 0,
-            bytes: 0,
-            period,
-            last: None,
-            latency: Histogram::new_with_bounds(1, LONGEST, PRECISION)
-                .expect("bounds and a precision that there are"),
-        }
-    }
-
-    pub(super) fn ended(&mut self, submitted: Instant, bytes: u32) {
-        let last = self.last.replace(self.now);
-        let observed = match self.period {
-            None => Some(self.now.saturating_duration_since(submitted)),
-            Some(period) => last.map(|last| (self.now - last).abs_diff(period)),
-        };
-        if let Some(observed) = observed {
-            let nanoseconds = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
-            self.latency.saturating_record(nanoseconds);
-        }
-        self.transfers += 1;
-        self.bytes += u64::from(bytes);
-    }
-
-    pub(super) fn pause(&mut self, pause: Duration) {
-        let before = self.now;
-        thread::sleep(pause);
-        self.now = Instant::now();
-        self.paused += self.now - before;
-    }
-
-    pub(super) fn finish(self, client_cpu: Duration) -> Sample {
-        Sample {
-            transfers: self.transfers,
-            bytes: self.bytes,
-            elapsed: (self.now - self.started).saturating_sub(self.paused),
-            latency: Quantiles::of(&self.latency),
-            client_cpu,
-            server_cpu: None,
-        }
-    }
 }
 
 /// Takes replies apart as they come, in whatever pieces.

@@ -15,6 +15,7 @@ mod pairs;
 mod pipes;
 mod report;
 mod results;
+mod run;
 mod sample;
 mod server;
 

@@ -7,12 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    cell::Cell,
-    client::{Run, thread_cpu},
-    sample::Sample,
-    server::ServerError,
-};
+use super::{cell::Cell, client::thread_cpu, run::Run, sample::Sample, server::ServerError};
 use crate::{
     protocol::{Direction, Payload},
     remote::{RemoteDevice, RemotePort},
@@ -54,7 +49,9 @@ impl PipeClient {
             }),
             Direction::Out => {
                 if self.payload.len() != length {
-                    self.payload = self.source.read(length).wait().ok()?.data.into_bytes();
+                    let data = self.source.read(length).wait().ok()?.data.into_bytes();
+                    // A buffer of its own, as a program's would be: the kernel copies more slowly from where the data came to lie.
+                    self.payload = Bytes::copy_from_slice(&data);
                 }
                 let payload = &self.payload;
                 drive(self.sink.queue(), cell, duration, |queue| {
@@ -72,7 +69,7 @@ fn drive<W: Way>(
     submit: impl Fn(&mut Queue<Bulk, W>) -> Result<(), crate::target::TransferError>,
 ) -> Result<Sample, TransferFailed> {
     let cpu = thread_cpu();
-    let mut run = Run::new(duration, None);
+    let mut run = Run::new(duration, None, cell);
     let mut submitted = VecDeque::new();
     let refill = |queue: &mut Queue<Bulk, W>, submitted: &mut VecDeque<Instant>, now| {
         while queue.len() < cell.depth as usize {
@@ -87,7 +84,7 @@ fn drive<W: Way>(
     };
     refill(&mut queue, &mut submitted, run.now)?;
     while let Some((_, first)) = queue.next().wait() {
-        run.now = Instant::now();
+        run.stamp();
         let mut next = Some(first);
         while let Some(ended) = next {
             let ended = ended.ok()?;

@@ -330,9 +330,13 @@ impl FromIterator<Bytes> for Payload {
 }
 
 impl From<Bytes> for Payload {
+    #[inline]
     fn from(piece: Bytes) -> Self {
-        let mut payload = Self::new();
-        payload.push(piece);
-        payload
+        let length = piece.len();
+        let pieces = match length {
+            0 => Pieces::None,
+            _ => Pieces::One(piece),
+        };
+        Self { pieces, length }
     }
 }

@@ -4,11 +4,13 @@
 //! nothing is allocated once both have seen the traffic. What a message is, and when to wait, is for others to know.
 
 mod intake;
+mod linger;
 mod outbox;
 mod receive;
 mod socket;
 
 pub use intake::{Intake, LARGE};
+pub use linger::{Awake, LONGEST, Linger};
 pub use outbox::Outbox;
 pub use receive::{Wait, receive};
 pub use socket::widen;

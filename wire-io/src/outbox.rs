@@ -143,6 +143,12 @@ impl Outbox {
     /// Takes away the first `count` bytes, which have been written.
     pub fn advance(&mut self, count: usize) {
         self.waiting -= count;
+        if self.waiting == 0 {
+            self.pieces.clear();
+            self.heads.clear();
+            (self.written, self.messages) = (0, 0);
+            return;
+        }
         self.written += count;
         while let Some(piece) = self.pieces.front() {
             let length = match piece {
@@ -158,14 +164,9 @@ impl Outbox {
         self.forget_written_heads();
     }
 
-    /// Gives the space of headers that have been written to later ones: at once where nothing waits, and otherwise before
-    /// they are more than what waits, so that a socket that is always behind costs no more and more memory.
+    /// Gives the space of headers that have been written to later ones before they are more than what waits, so that a socket
+    /// that is always behind costs no more and more memory.
     fn forget_written_heads(&mut self) {
-        if self.pieces.is_empty() {
-            self.heads.clear();
-            self.messages = 0;
-            return;
-        }
         let first = self.pieces.iter().find_map(|piece| match piece {
             Piece::Head(range) => Some(range.start),
             Piece::Payload(_) => None,

@@ -16,12 +16,11 @@ use rustix::{
 };
 use tracing::debug;
 use usbwright_protocol::Now;
-use usbwright_wire_io::{Intake, Wait};
+use usbwright_wire_io::{Awake, Intake, LONGEST, Linger, Wait};
 
 use super::{
     Limits, SessionError,
     bell::{Bell, HangUp},
-    linger::{Awake, LONGEST, Linger},
     session::{Need, Session},
 };
 use crate::bus::Lease;

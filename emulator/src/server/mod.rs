@@ -5,7 +5,6 @@ mod bell;
 #[cfg(test)]
 mod copies;
 mod exchange;
-mod linger;
 mod link;
 mod operations;
 mod room;

@@ -9,20 +9,36 @@ use std::{
 
 use usbwright_protocol::{Completion, EndpointAddress, TransferKind};
 
-use super::{Engine, slot::SlotId, state::State};
+use super::{
+    Engine,
+    rows::{Ended, Row, RowId},
+    state::State,
+};
 use crate::pipe::Kept;
 
 /// Transfers on their way, the oldest first. What has ended is taken from the engine all at once, as each time takes its lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Line {
-    /// Ends that nobody has asked for yet, with the room that their transfers had.
-    ended: VecDeque<(usize, Completion)>,
-    flying: VecDeque<SlotId>,
+    row: RowId,
+    /// Ends that nobody has asked for yet; they come before all that the engine has.
+    ended: VecDeque<Ended>,
+    /// How many have not been taken.
+    length: usize,
     /// Whether the oldest one has been waited for.
     waited: bool,
 }
 
 impl Line {
+    pub(crate) fn new(engine: &Engine) -> Self {
+        Self {
+            row: engine.state().rows.enter(),
+            ended: VecDeque::new(),
+            length: 0,
+            waited: false,
+        }
+    }
+
+    #[inline]
     pub(crate) fn submit(
         &mut self,
         engine: &Engine,
@@ -30,13 +46,14 @@ impl Line {
         kind: TransferKind,
         until: Option<Instant>,
     ) {
-        let id = engine.launch(endpoint, kind, until);
-        self.flying.push_back(id);
+        engine
+            .with(|state| state.submit(endpoint, kind, until, engine.clock.read(), Some(self.row)));
+        self.length += 1;
     }
 
     /// How many have not been taken.
     pub(crate) fn len(&self) -> usize {
-        self.ended.len() + self.flying.len()
+        self.length
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -46,10 +63,16 @@ impl Line {
     /// The oldest one's end, if it has ended.
     #[inline]
     pub(crate) fn take(&mut self, engine: &Engine) -> Option<Completion> {
-        if self.ended.is_empty() {
+        if self.ended.is_empty() && self.length > 0 {
             self.collect(&mut engine.state());
         }
+        self.next()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<Completion> {
         let (_, ended) = self.ended.pop_front()?;
+        self.length -= 1;
         Some(ended)
     }
 
@@ -64,8 +87,10 @@ impl Line {
         {
             return Poll::Ready(Some(ended));
         }
+        let row = self.row;
+        let oldest = |state: &mut State| state.rows.row(row).flying.front().copied();
         if self.ended.is_empty()
-            && let Some(oldest) = self.flying.front().copied()
+            && self.length > 0
             && engine
                 .poll_until(oldest, cx, |state| self.collect(state))
                 .is_pending()
@@ -73,44 +98,48 @@ impl Line {
             self.waited = true;
             return Poll::Pending;
         }
-        let ended = self.ended.pop_front();
-        Poll::Ready(ended.map(|(_, ended)| ended))
+        Poll::Ready(self.next())
     }
 
     /// Takes the ends of the oldest ones, and tells whether there are any.
     fn collect(&mut self, state: &mut State) -> Option<()> {
-        while let Some(oldest) = self.flying.front()
-            && let Some(ended) = state.slots.take_ended(*oldest)
-        {
-            self.flying.pop_front();
-            self.ended.push_back(ended);
+        if self.ended.is_empty() {
+            std::mem::swap(&mut self.ended, &mut state.rows.row(self.row).ended);
         }
         (!self.ended.is_empty()).then_some(())
     }
 
     /// Takes the one at a place in the line back; its end is told in its turn.
     pub(crate) fn cancel(&self, engine: &Engine, place: usize) {
-        let flying = place.checked_sub(self.ended.len());
-        if let Some(id) = flying.and_then(|place| self.flying.get(place)) {
-            engine.cancel(*id);
+        let id = {
+            let state = &mut engine.state();
+            let row = state.rows.row(self.row);
+            let flying = place.checked_sub(self.ended.len() + row.ended.len());
+            flying.and_then(|place| row.flying.get(place)).copied()
+        };
+        if let Some(id) = id {
+            engine.cancel(id);
         }
     }
 
     /// Takes all of them back, the latest first: to take back one lets those behind it go on.
     pub(crate) fn cancel_all(&self, engine: &Engine) {
-        self.flying.iter().rev().for_each(|id| engine.cancel(*id));
+        let flying = engine.state().rows.row(self.row).flying.clone();
+        flying.iter().rev().for_each(|id| engine.cancel(*id));
     }
 
-    /// Takes all of them back, as nobody waits for them; what they bring is kept in their order.
+    /// Takes all of them back, as nobody waits for them; what they bring is kept in their order. The line is of no use any more.
     pub(crate) fn abandon(&mut self, engine: &Engine, kept: Option<&Arc<Kept>>) {
         self.cancel_all(engine);
-        for (room, ended) in self.ended.drain(..) {
+        let Row { ended, flying, .. } = engine.with(|state| state.leave(self.row));
+        for (room, ended) in self.ended.drain(..).chain(ended) {
             if let Some(kept) = kept {
                 kept.keep(ended, room);
             }
         }
-        for id in self.flying.drain(..) {
+        for id in flying {
             engine.abandon(id, kept);
         }
+        self.length = 0;
     }
 }

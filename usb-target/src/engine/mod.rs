@@ -10,6 +10,7 @@ mod clock;
 mod driver;
 mod flight;
 mod line;
+mod rows;
 mod slot;
 mod state;
 #[cfg(test)]
@@ -141,22 +142,12 @@ impl Engine {
         until: Option<Instant>,
     ) -> Submitted {
         self.with(|state| {
-            let id = state.submit(endpoint, kind, until, self.clock.read());
+            let id = state.submit(endpoint, kind, until, self.clock.read(), None);
             match state.take(id) {
                 Some(ended) => Submitted::Ended(ended),
                 None => Submitted::Flying(id),
             }
         })
-    }
-
-    /// Submits a transfer as [`submit`](Self::submit) does, and leaves it in its slot even where it has ended.
-    pub(crate) fn launch(
-        &self,
-        endpoint: EndpointAddress,
-        kind: TransferKind,
-        until: Option<Instant>,
-    ) -> SlotId {
-        self.with(|state| state.submit(endpoint, kind, until, self.clock.read()))
     }
 
     /// Has what was submitted go on its way.
@@ -173,7 +164,9 @@ impl Engine {
     /// A slot that ends at a time.
     pub(crate) fn timer(&self, until: Instant) -> Submitted {
         self.with(|state| {
-            let id = state.slots.take(EndpointAddress::CONTROL, 0, Phase::Timer);
+            let id = state
+                .slots
+                .take(EndpointAddress::CONTROL, 0, Phase::Timer, None);
             state.set_timer(until, id);
             Submitted::Flying(id)
         })
@@ -181,13 +174,13 @@ impl Engine {
 
     /// The completion of a slot, if it has ended; otherwise its task, or thread, is woken when it has.
     pub(crate) fn poll(&self, id: SlotId, cx: &mut Context<'_>) -> Poll<Completion> {
-        self.poll_until(id, cx, |state| state.take(id))
+        self.poll_until(|_| Some(id), cx, |state| state.take(id))
     }
 
-    /// What `take` finds; where that is nothing, the task, or thread, is woken when a slot has ended.
+    /// What `take` finds; where that is nothing, the task, or thread, is woken when the slot that is awaited has ended.
     fn poll_until<T>(
         &self,
-        id: SlotId,
+        awaited: impl Fn(&mut State) -> Option<SlotId>,
         cx: &mut Context<'_>,
         mut take: impl FnMut(&mut State) -> Option<T>,
     ) -> Poll<T> {
@@ -197,7 +190,10 @@ impl Engine {
             if let Some(found) = take(state) {
                 return (Poll::Ready(found), waiting);
             }
-            let before = state.slots.wait(id, waiting);
+            let before = match awaited(state) {
+                Some(id) => state.slots.wait(id, waiting),
+                None => waiting,
+            };
             self.send(state);
             (take(state).map_or(Poll::Pending, Poll::Ready), before)
         });

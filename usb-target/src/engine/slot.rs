@@ -4,6 +4,7 @@ use std::{sync::Arc, task::Waker, time::Instant};
 
 use usbwright_protocol::{Completion, EndpointAddress, TransferId};
 
+use super::rows::RowId;
 use crate::pipe::Kept;
 
 /// What is in a slot.
@@ -13,8 +14,8 @@ pub(super) enum Phase {
     Free,
     /// The port has it.
     Flying,
-    /// Its future has not taken this yet.
-    Ended(Completion),
+    /// Its future has not taken its end yet.
+    Ended,
     /// Nobody waits for it any more: what it brings goes to the pipe, for the next read.
     Abandoned(Option<Arc<Kept>>),
     /// No transfer, but a time that is awaited.
@@ -72,6 +73,10 @@ pub(super) struct Slot {
     /// When it was taken, counted in slots taken.
     pub(super) order: u64,
     pub(super) phase: Phase,
+    /// How it ended, until that is taken.
+    ended: Option<Completion>,
+    /// The line that it is in.
+    pub(super) row: Option<RowId>,
     pub(super) endpoint: EndpointAddress,
     /// Bytes that an IN transfer has room for.
     pub(super) room: usize,
@@ -127,12 +132,20 @@ pub(super) struct Slots {
 impl Slots {
     /// Takes a slot.
     #[inline]
-    pub(super) fn take(&mut self, endpoint: EndpointAddress, room: usize, phase: Phase) -> SlotId {
+    pub(super) fn take(
+        &mut self,
+        endpoint: EndpointAddress,
+        room: usize,
+        phase: Phase,
+        row: Option<RowId>,
+    ) -> SlotId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,
                 order: 0,
                 phase: Phase::Free,
+                ended: None,
+                row: None,
                 endpoint,
                 room: 0,
                 waiting: Waiting::Nobody,
@@ -145,6 +158,7 @@ impl Slots {
         self.taken += 1;
         let slot = &mut self.slots[index as usize];
         slot.order = self.taken;
+        slot.row = row;
         slot.phase = phase;
         slot.endpoint = endpoint;
         slot.room = room;
@@ -160,7 +174,7 @@ impl Slots {
     #[inline]
     pub(super) fn find(&mut self, id: SlotId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        (slot.generation == id.generation && !matches!(slot.phase, Phase::Free)).then_some(slot)
+        (slot.generation == id.generation).then_some(slot)
     }
 
     /// Says who waits for a slot, and takes the one before out.
@@ -275,34 +289,32 @@ impl Slots {
     #[inline]
     pub(super) fn take_ended(&mut self, id: SlotId) -> Option<(usize, Completion)> {
         let slot = self.find(id)?;
-        if !matches!(slot.phase, Phase::Ended(_)) {
-            return None;
-        }
-        let room = slot.room;
-        let phase = std::mem::take(&mut slot.phase);
-        self.vacate(id);
-        match phase {
-            Phase::Ended(completion) => Some((room, completion)),
-            _ => None,
-        }
+        let ended = slot.ended.take()?;
+        Some((self.release(id), ended))
     }
 
-    /// Frees a slot.
-    pub(super) fn release(&mut self, id: SlotId) {
-        if let Some(slot) = self.find(id) {
-            slot.phase = Phase::Free;
-            self.vacate(id);
-        }
-    }
-
-    /// A slot has nothing in it any more.
+    /// A slot's transfer has ended, and its future has not taken that yet.
     #[inline]
-    fn vacate(&mut self, id: SlotId) {
+    pub(super) fn end(&mut self, id: SlotId, ended: Completion) {
+        if let Some(slot) = self.find(id) {
+            slot.phase = Phase::Ended;
+            slot.ended = Some(ended);
+        }
+    }
+
+    /// Frees a slot that is in use, and tells what room its transfer had: its name means nothing any more.
+    #[inline]
+    pub(super) fn release(&mut self, id: SlotId) -> usize {
         let slot = &mut self.slots[id.index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        let waiting = std::mem::take(&mut slot.waiting);
-        self.leave(&waiting);
+        slot.phase = Phase::Free;
+        let room = slot.room;
+        if !matches!(slot.waiting, Waiting::Nobody) {
+            let waiting = std::mem::take(&mut slot.waiting);
+            self.leave(&waiting);
+        }
         self.free.push(id.index);
+        room
     }
 
     /// The transfers that the port has on an endpoint, the latest first: to take back one lets those behind it go on.

@@ -13,6 +13,7 @@ use usbwright_protocol::{Completion, EndpointAddress, Now, Port, Status, Transfe
 
 use super::{
     GRACE, given_up,
+    rows::{Row, RowId, Rows},
     slot::{Phase, SlotId, Slots},
     wait::Sleeper,
 };
@@ -35,6 +36,7 @@ pub(super) enum Driving {
 pub(super) struct State {
     pub(super) port: Box<dyn Port>,
     pub(super) slots: Slots,
+    pub(super) rows: Rows,
     pub(super) timers: BinaryHeap<Reverse<(Instant, SlotId)>>,
     /// Whether something was submitted that may not be on its way yet.
     pub(super) unflushed: bool,
@@ -56,6 +58,7 @@ impl State {
         Self {
             port,
             slots: Slots::default(),
+            rows: Rows::default(),
             timers: BinaryHeap::new(),
             unflushed: false,
             led: false,
@@ -116,7 +119,7 @@ impl State {
         }
     }
 
-    /// Submits a transfer, to be taken back when its time is up. It may have ended already.
+    /// Submits a transfer, to be taken back when its time is up; in a line, where it has one. It may have ended already.
     #[inline]
     pub(super) fn submit(
         &mut self,
@@ -124,12 +127,16 @@ impl State {
         kind: TransferKind,
         until: Option<Instant>,
         now: Now,
+        row: Option<RowId>,
     ) -> SlotId {
         let room = match &kind {
             TransferKind::In { length } => *length as usize,
             _ => 0,
         };
-        let id = self.slots.take(endpoint, room, Phase::Flying);
+        let id = self.slots.take(endpoint, room, Phase::Flying, row);
+        if let Some(row) = row {
+            self.rows.row(row).flying.push_back(id);
+        }
         let transfer = Transfer {
             id: id.transfer(),
             endpoint,
@@ -164,32 +171,44 @@ impl State {
             if slot.timed_out && completion.status == Status::Cancelled {
                 completion.status = Status::TimedOut;
             }
-            if matches!(slot.phase, Phase::Flying) && !slot.is_awaited() {
-                slot.phase = Phase::Ended(completion);
-            } else {
-                self.end(id, completion);
-            }
+            self.end(id, completion);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, id: SlotId, completion: Completion) {
         let Some(slot) = self.slots.find(id) else {
             return;
         };
-        if let Phase::Abandoned(kept) = &mut slot.phase {
-            let (kept, room) = (kept.take(), slot.room);
-            self.slots.waiters(id, &mut self.woken);
-            self.slots.release(id);
-            if let Some(kept) = kept {
-                kept.arrive(completion, room);
-            }
-            return;
-        }
-        slot.phase = Phase::Ended(completion);
+        let row = slot.row;
+        let kept = match &mut slot.phase {
+            Phase::Abandoned(kept) => Some(kept.take()),
+            _ => None,
+        };
         if slot.is_awaited() {
             self.slots.waiters(id, &mut self.woken);
         }
+        match (kept, row) {
+            (Some(kept), _) => {
+                let room = self.slots.release(id);
+                if let Some(kept) = kept {
+                    kept.arrive(completion, room);
+                }
+            }
+            (None, Some(row)) => self.rows.row(row).end(id, completion, &mut self.slots),
+            (None, None) => self.slots.end(id, completion),
+        }
+    }
+
+    /// Takes a line's transfers out of it, which is not to be used any more.
+    pub(super) fn leave(&mut self, row: RowId) -> Row {
+        let row = self.rows.leave(row);
+        for id in &row.flying {
+            if let Some(slot) = self.slots.find(*id) {
+                slot.row = None;
+            }
+        }
+        row
     }
 
     /// The completion of a slot that has ended; the slot is free then.

@@ -35,8 +35,8 @@ pub struct Queue<K: MovesBytes, W: Way> {
 impl<K: MovesBytes, W: Way> Queue<K, W> {
     pub(super) fn new(pipe: Pipe<K, W>) -> Self {
         Self {
+            line: Line::new(&pipe.core().engine),
             pipe,
-            line: Line::default(),
             submitted: 0,
             way: PhantomData,
         }

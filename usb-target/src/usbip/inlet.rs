@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use bytes::BytesMut;
 use rustix::io::Errno;
 use usbwright_protocol::usbip::urb::HEADER_SIZE;
-use usbwright_wire_io::{Intake, Wait};
+use usbwright_wire_io::{Intake, Linger, Wait};
 
 /// The receive buffer, for whoever reads: a thread that waits has no session to ask.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(super) struct Inlet {
     usual: usize,
     /// Whether the socket had nothing left when it was last read.
     drained: bool,
+    pub(super) linger: Linger,
 }
 
 impl Inlet {
@@ -26,6 +27,7 @@ impl Inlet {
             need: HEADER_SIZE,
             usual: HEADER_SIZE,
             drained: false,
+            linger: Linger::default(),
         }
     }
 

@@ -25,22 +25,32 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub(super) enum Kind {
     /// Data from the device: the most that was asked for, and the most that its owner has room for.
-    In { length: u32, room: u32 },
-    /// Data to the device, and what it changes if it succeeds.
-    Out { length: u32, change: Option<Change> },
-    Isochronous {
-        direction: Direction,
+    In {
         length: u32,
-        packets: Vec<IsoPacket>,
+        room: u32,
     },
+    /// Data to the device, and what it changes if it succeeds.
+    Out {
+        length: u32,
+        change: Option<Change>,
+    },
+    Isochronous(Box<Packets>),
+}
+
+/// The packets of an isochronous transfer, as they were asked for.
+#[derive(Debug)]
+pub(super) struct Packets {
+    pub(super) direction: Direction,
+    pub(super) length: u32,
+    pub(super) packets: Vec<IsoPacket>,
 }
 
 impl Pending {
     /// Its end, with nothing moved, for its owner if it has one; it has none from then on.
     pub(super) fn end(&mut self, status: Status) -> Option<Completion> {
         let mut completion = Completion::empty(self.owner.take()?, status);
-        if let Kind::Isochronous { packets, .. } = &self.kind {
-            let ended = packets.iter().map(|packet| IsoPacket {
+        if let Kind::Isochronous(asked) = &self.kind {
+            let ended = asked.packets.iter().map(|packet| IsoPacket {
                 actual_length: 0,
                 status,
                 ..*packet
@@ -87,7 +97,7 @@ impl Outstanding {
     }
 
     /// Gives a transfer a number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, owner: Option<TransferId>, kind: Kind) -> u32 {
         let sequence = self.number();
         self.insert(sequence, owner, kind);
@@ -95,7 +105,7 @@ impl Outstanding {
     }
 
     /// Takes a transfer in that has been given its number already, just now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(&mut self, sequence: u32, owner: Option<TransferId>, kind: Kind) {
         let pending = Pending {
             owner,
@@ -153,9 +163,8 @@ impl Outstanding {
     /// Takes a transfer out that has ended, or can't be heard of any more.
     #[inline]
     pub(super) fn remove(&mut self, sequence: u32) -> Option<Pending> {
-        self.find(sequence)?;
         let place = self.place(sequence);
-        let (_, pending) = self.places[place].take()?;
+        let (_, pending) = self.places[place].take_if(|(number, _)| *number == sequence)?;
         self.transfers -= 1;
         if pending.owner.is_none() || pending.unlink.is_some() {
             self.forget(sequence, &pending);

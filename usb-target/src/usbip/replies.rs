@@ -65,7 +65,7 @@ impl Body {
     pub(super) fn measure(reply: &SubmitReply, kind: &Kind) -> Result<Self, PeerError> {
         let length = match kind {
             Kind::In { length, .. } | Kind::Out { length, .. } => *length,
-            Kind::Isochronous { length, .. } => *length,
+            Kind::Isochronous(asked) => asked.length,
         };
         if reply.actual_length > length {
             return Err(PeerError::Length {
@@ -78,18 +78,16 @@ impl Body {
         let (payload, packets) = match kind {
             Kind::In { .. } => (payload, 0),
             Kind::Out { .. } => (0, 0),
-            Kind::Isochronous {
-                direction, packets, ..
-            } => {
+            Kind::Isochronous(asked) => {
                 let told = reply.packets as usize;
-                if told > packets.len() {
+                if told > asked.packets.len() {
                     return Err(PeerError::Packets {
                         sequence: reply.sequence,
                         told: reply.packets,
-                        packets: packets.len(),
+                        packets: asked.packets.len(),
                     });
                 }
-                match direction {
+                match asked.direction {
                     Direction::In => (payload, told),
                     Direction::Out => (0, told),
                 }
@@ -132,7 +130,7 @@ impl Body {
                 }
                 None
             }
-            Kind::Isochronous { packets, .. } => Some(self.packets(reply, status, packets, input)?),
+            Kind::Isochronous(asked) => Some(self.packets(reply, status, asked.packets, input)?),
         };
         if let Some(id) = pending.owner {
             ends.push_back(Completion {

@@ -19,7 +19,7 @@ use usbwright_protocol::{
 use usbwright_wire_io::Outbox;
 
 use super::{
-    outstanding::{Kind, Outstanding, Pending},
+    outstanding::{Kind, Outstanding, Packets, Pending},
     replies::{Body, PeerError},
     settings::{Change, Settings},
 };
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn submit(&mut self, transfer: Transfer) {
         let Transfer { id, endpoint, kind } = transfer;
         if let Err(status) = self.check(endpoint, &kind) {
@@ -82,11 +82,12 @@ impl Session {
                 let kind = Kind::Out { length, change };
                 self.command(id, endpoint, Direction::Out, flags, data.len(), kind);
                 let out = &mut self.out;
-                if data.len() <= COPIED {
-                    let pieces = data.pieces();
-                    out.push_head(|heads| pieces.iter().for_each(|it| heads.extend_from_slice(it)));
-                } else {
-                    data.into_pieces().for_each(|piece| out.push_payload(piece));
+                match data.len() {
+                    0..=COPIED => out.push_head(|heads| {
+                        let pieces = data.pieces().iter();
+                        pieces.for_each(|it| heads.extend_from_slice(it));
+                    }),
+                    _ => data.into_pieces().for_each(|piece| out.push_payload(piece)),
                 }
             }
             TransferKind::Isochronous { data, packets } => {
@@ -136,11 +137,11 @@ impl Session {
         let mut pending = Pending {
             owner: Some(id),
             kind: match kind {
-                TransferKind::Isochronous { packets, .. } => Kind::Isochronous {
+                TransferKind::Isochronous { packets, .. } => Kind::Isochronous(Box::new(Packets {
                     direction: Direction::Out,
                     length: 0,
                     packets,
-                },
+                })),
                 _ => Kind::Out {
                     length: 0,
                     change: None,
@@ -210,15 +211,15 @@ impl Session {
             self.out.push_payload(data);
         }
         self.out.push_head(descriptions);
-        let kind = Kind::Isochronous {
+        let kind = Kind::Isochronous(Box::new(Packets {
             direction,
             length,
             packets,
-        };
+        }));
         self.outstanding.insert(sequence, Some(id), kind);
     }
 
-    #[inline]
+    #[inline(always)]
     fn command(
         &mut self,
         id: TransferId,

@@ -2,7 +2,8 @@
 //!
 //! Who waits takes the receive buffer, and nobody else reads as long. A wait is first a bare `recv`, whose own timeout is a
 //! slice of time that is set once: a transfer that is answered within it costs that one system call. A longer wait goes on with
-//! `ppoll`, which an event ends at once; so an interruption takes a slice at the most.
+//! `ppoll`, which an event ends at once; so an interruption takes a slice at the most. Before it waits it looks for input a few
+//! times, as long as something is found by that: a thread that is awake need not be woken.
 
 use std::{
     io,
@@ -20,12 +21,14 @@ use rustix::{
     net::{SendFlags, Shutdown, shutdown, sockopt},
 };
 use usbwright_protocol::Outside;
-use usbwright_wire_io::{Outbox, Wait};
+use usbwright_wire_io::{Awake, LONGEST, Outbox, Wait};
 
 use super::{PeerError, inlet::Inlet, session::Session};
 
 /// The time that a bare read waits, and by which an interruption may be late.
 const SLICE: Duration = Duration::from_millis(10);
+/// The processor's pauses between two looks for input: about a µs in all.
+const PAUSES: u32 = 64;
 /// Reads in one poll; what comes faster is left to the next one.
 const READS: u32 = 64;
 /// Waits after a write that the socket did not take whole, in which the next such write ends them at once.
@@ -253,8 +256,32 @@ impl Wire {
         None
     }
 
+    /// Looks for input for a while, where that is likely to pay.
+    fn look(&self, inlet: &mut Inlet) -> Result<Option<usize>, Errno> {
+        let _awake = Awake::new();
+        let mut linger = inlet.linger;
+        let mut read = None;
+        let looked = linger.look(PAUSES, || {
+            match inlet.read(self.socket.as_fd(), Wait::Never) {
+                Ok(count) => read = Some(count),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            Ok(read.is_some() || self.interrupted.load(Ordering::Relaxed))
+        });
+        inlet.linger = linger;
+        looked.map(|_| read)
+    }
+
     /// Reads, waiting for something to come for `timeout` at the most.
     fn read(&self, inlet: &mut Inlet, timeout: Option<Duration>) -> Result<usize, Errno> {
+        if timeout.is_none_or(|timeout| timeout > LONGEST) {
+            match self.look(inlet)? {
+                Some(count) => return Ok(count),
+                None if self.is_interrupted() => return Err(Errno::AGAIN),
+                None => {}
+            }
+        }
         let careful = self.careful.load(Ordering::Relaxed);
         let mut timeout = timeout;
         if careful > 0 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use usbwright_protocol::TransferKind;
+use usbwright_protocol::{Status, TransferKind};
 
 use super::{super::Line, Wire, endpoint, engine, first};
 use crate::pipe::Kept;
@@ -11,7 +11,7 @@ use crate::pipe::Kept;
 fn ends_that_came_together_are_told_one_by_one_and_only_the_others_are_taken_back() {
     let wire = Wire::without_outside();
     let engine = engine(&wire);
-    let mut line = Line::default();
+    let mut line = Line::new(&engine);
     for _ in 0..4 {
         let kind = TransferKind::In { length: 64 };
         line.submit(&engine, endpoint(1), kind, None);
@@ -30,4 +30,27 @@ fn ends_that_came_together_are_told_one_by_one_and_only_the_others_are_taken_bac
     assert_eq!(wire.state().cancelled.len(), 2);
     assert_eq!(kept.take(64, true).0.to_vec(), [8]);
     assert!(kept.has_nothing() && line.is_empty());
+}
+
+#[test]
+fn what_ends_before_its_turn_is_told_in_its_turn() {
+    let wire = Wire::without_outside();
+    let engine = engine(&wire);
+    let mut line = Line::new(&engine);
+    for _ in 0..4 {
+        let kind = TransferKind::In { length: 64 };
+        line.submit(&engine, endpoint(1), kind, None);
+    }
+    line.cancel(&engine, 1);
+    line.cancel(&engine, 2);
+    engine.drive();
+    assert!(line.take(&engine).is_none());
+    wire.answer(1, 7);
+    wire.answer(1, 8);
+    engine.drive();
+    let statuses: Vec<_> = std::iter::from_fn(|| line.take(&engine))
+        .map(|it| it.status)
+        .collect();
+    let (done, cancelled) = (Status::Done, Status::Cancelled);
+    assert_eq!(statuses, [done, cancelled, cancelled, done]);
 }

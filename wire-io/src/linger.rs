@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a link looks for input: about as long as a client takes to be woken and to answer.
-pub(super) const LONGEST: Duration = Duration::from_micros(50);
+/// How long a link looks for input: about as long as the other end takes to be woken and to answer.
+pub const LONGEST: Duration = Duration::from_micros(50);
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
@@ -20,8 +20,8 @@ static AWAKE: AtomicUsize = AtomicUsize::new(0);
 /// When to look for input again rather than to sleep. Waking a thread takes longer than a transfer, but looking keeps a
 /// processor busy: so only as long as something is found by it, and while there is another processor.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Linger {
-    /// How many links of this process may be awake: the client needs a processor, too.
+pub struct Linger {
+    /// How many links of this process may be awake: the other end needs a processor, too.
     most: usize,
     /// Waits in which to sleep at once, after having looked in vain.
     pause: u32,
@@ -44,14 +44,17 @@ impl Default for Linger {
 }
 
 impl Linger {
-    /// Whether looking finds something: the client works while this link does.
-    pub(super) fn pays(&self) -> bool {
+    /// Whether looking finds something: the other end works while this link does.
+    pub fn pays(&self) -> bool {
         self.pays
     }
 
     /// Calls `look` again and again until it finds something, where that is likely and for as long as it is. Tells whether
-    /// something was found.
-    pub(super) fn look<E>(
+    /// something was found. The processor pauses `pauses` times between the first two looks, and longer and longer from then on.
+    ///
+    /// # Errors
+    /// Those of `look`, at once.
+    pub fn look<E>(
         &mut self,
         mut pauses: u32,
         mut look: impl FnMut() -> Result<bool, E>,
@@ -87,20 +90,27 @@ impl Linger {
 
 /// A link that is awake: as long as this lives, but for when it [sleeps](Self::sleep).
 #[derive(Debug)]
-pub(super) struct Awake(());
+pub struct Awake(());
 
 impl Awake {
-    pub(super) fn new() -> Self {
+    /// A link that is awake from now on.
+    pub fn new() -> Self {
         AWAKE.fetch_add(1, Ordering::Relaxed);
         Self(())
     }
 
     /// Calls `wait`, in which the link needs no processor.
-    pub(super) fn sleep<T>(&self, wait: impl FnOnce() -> T) -> T {
+    pub fn sleep<T>(&self, wait: impl FnOnce() -> T) -> T {
         AWAKE.fetch_sub(1, Ordering::Relaxed);
         let ended = wait();
         AWAKE.fetch_add(1, Ordering::Relaxed);
         ended
+    }
+}
+
+impl Default for Awake {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
