@@ -153,21 +153,21 @@ fn a_driver_that_changes_its_stack_within_a_callback_is_refused() {
 }
 
 #[test]
-fn an_application_within_a_driver_gets_its_answer_from_its_own_stack() {
-    // The driver asks its own device for something, and waits for it.
+fn a_driver_that_uses_its_own_device_as_an_application_does_gets_its_answer_later() {
     static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);
+    static ASKED: Mutex<Option<Io>> = Mutex::new(None);
     let log = Log::default();
     let driver = Recorder::new(&log).with(|device, _| {
         let writes = device.parallel_queue().takes(RequestType::Write);
         let writes = writes.on_write(|_, request, _| request.complete(NtStatus::SUCCESS));
-        writes.power_managed(false).create()?;
+        writes.create()?;
         let queue = device.parallel_queue().default_queue();
         let queue = queue.on_read(|_, request, _| {
             let handle = HANDLE.lock().unwrap().take().unwrap();
             let write = handle.write(&b"1"[..]);
-            drop(handle);
+            assert!(!write.has_ended(), "this callback has the device");
+            *ASKED.lock().unwrap() = Some(write);
             request.complete(NtStatus::SUCCESS);
-            drop(write);
         });
         queue.create().map(drop)
     });
@@ -175,6 +175,8 @@ fn an_application_within_a_driver_gets_its_answer_from_its_own_stack() {
     let handle = stack.open_and_wait().unwrap();
     *HANDLE.lock().unwrap() = Some(handle.clone());
     assert_eq!(handle.read(1).wait().error(), Win32Error::SUCCESS);
+    let write = ASKED.lock().unwrap().take().unwrap();
+    assert_eq!(write.wait().error(), Win32Error::SUCCESS);
     assert_eq!(stack.violations(), []);
 }
 

@@ -45,7 +45,7 @@ struct State {
     opened: Option<bool>,
     /// The device at the top, once the last handle is closed and what was left is to end.
     closes: Option<Weak<DeviceShared>>,
-    /// Nothing of it is left, and the drivers are told so.
+    /// Nothing of it is left, and the drivers have been told so.
     closed: bool,
 }
 
@@ -184,10 +184,11 @@ impl File {
             return;
         }
         let top = state.closes.take().and_then(|top| top.upgrade());
-        state.closed |= top.is_some();
         drop(state);
         if let Some(top) = top {
-            self.tell(&top, Parameters::Close, Box::new(|_| ()));
+            let file = self.clone();
+            let then = move |_| file.state().closed = true;
+            self.tell(&top, Parameters::Close, Box::new(then));
         }
     }
 

@@ -240,12 +240,8 @@ impl Board {
 
     /// Waits until the board may be used.
     pub(super) async fn awake(&self) {
-        let _ended = self
-            .awake
-            .subscribe()
-            .wait_for(|awake| *awake)
-            .await
-            .is_ok();
+        let mut awake = self.awake.subscribe();
+        drop(awake.wait_for(|awake| *awake).await);
     }
 
     /// Shows a character: its segments, and its code on the bar graph.
