@@ -35,7 +35,8 @@ struct Opened {
     /// Keeps the stack, for an application.
     _owner: Option<Arc<Owner>>,
     file: File,
-    is_open: bool,
+    /// How the drivers have answered.
+    is_open: Option<bool>,
 }
 
 /// How a device is opened.
@@ -118,7 +119,7 @@ impl Handle {
             stack: Arc::clone(stack),
             _owner: owner,
             file: file.clone(),
-            is_open: false,
+            is_open: None,
         };
         Opening {
             io: Io::begin(stack, &file, parameters, (None, Buffers::default())),
@@ -210,8 +211,9 @@ impl Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         match self.is_open {
-            true => self.stack().close(&self.file),
-            false => self.stack().drop_file(&self.file),
+            Some(true) => self.stack().close(&self.file),
+            Some(false) => self.stack().drop_file(&self.file),
+            None => {}
         }
     }
 }

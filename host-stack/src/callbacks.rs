@@ -53,8 +53,8 @@ pub enum PowerState {
 /// [`self_managed_io_init`](Self::self_managed_io_init), or [`self_managed_io_restart`](Self::self_managed_io_restart) if that was called before. Powering
 /// down, for the highest first: [`self_managed_io_suspend`](Self::self_managed_io_suspend), power-managed queues stop, [`arm_wake`](Self::arm_wake),
 /// [`d0_exit`](Self::d0_exit), and where the device goes [`release_hardware`](Self::release_hardware), power-managed queues are purged,
-/// [`self_managed_io_flush`](Self::self_managed_io_flush), other queues are purged, [`self_managed_io_cleanup`](Self::self_managed_io_cleanup),
-/// [`cleanup`](Self::cleanup).
+/// [`self_managed_io_flush`](Self::self_managed_io_flush), other queues are purged, files that are open are closed by [`cleanup_file`](Self::cleanup_file) and
+/// [`close_file`](Self::close_file), [`self_managed_io_cleanup`](Self::self_managed_io_cleanup), [`cleanup`](Self::cleanup).
 ///
 /// What was never begun is not undone: without a `self_managed_io_init` there is neither flush nor cleanup of it, and a device that has left D0 already goes on with
 /// `release_hardware`. A callback that panics brings its stack down: no driver of it is called any more, and what applications have asked of it ends with
@@ -65,6 +65,7 @@ pub enum PowerState {
 #[doc(alias = "IPnpCallbackHardware")]
 #[doc(alias = "IPnpCallbackSelfManagedIo")]
 #[doc(alias = "IPowerPolicyCallbackWakeFromS0")]
+#[doc(alias = "IPowerPolicyCallbackWakeFromSx")]
 #[doc(alias = "IFileCallbackCleanup")]
 #[doc(alias = "IFileCallbackClose")]
 pub trait DeviceCallbacks: Send + Sync + 'static {
@@ -77,7 +78,8 @@ pub trait DeviceCallbacks: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The hardware can't be used any more.
+    /// The hardware can't be used any more. Where the device is stopped for a while, its [USB targets](crate::usb) are deleted afterwards, and what is outstanding there
+    /// is taken back: let go of them here, so that they can be made anew.
     ///
     /// # Errors
     /// As the driver decides. It is logged, and changes nothing.
@@ -96,7 +98,7 @@ pub trait DeviceCallbacks: Send + Sync + 'static {
     }
 
     /// [`d0_entry`](Self::d0_entry) has failed, and what it had begun is to be undone. UMDF has no such callback, and drivers that started something before the failure
-    /// never stopped it.
+    /// never stopped it. Continuous readers that run still are stopped afterwards.
     fn d0_entry_failed(&self, _device: &Device) {}
 
     /// The device leaves D0 for another state: [`PowerState::D3Final`] where it stops or goes.
@@ -160,6 +162,24 @@ pub trait DeviceCallbacks: Send + Sync + 'static {
     #[doc(alias = "OnWakeFromS0Triggered")]
     fn wake_triggered(&self, _device: &Device) {}
 
+    /// The device is about to sleep as the system does, and is to wake that when something happens to it
+    /// ([`SleepWakeSettings`](crate::SleepWakeSettings)).
+    ///
+    /// # Errors
+    /// As the driver decides. The device sleeps all the same, and is not armed.
+    #[doc(alias = "OnArmWakeFromSx")]
+    fn arm_wake_from_sleep(&self, _device: &Device) -> Result<(), HResult> {
+        Ok(())
+    }
+
+    /// The device, which was armed to wake the system, is in D0 again.
+    #[doc(alias = "OnDisarmWakeFromSx")]
+    fn disarm_wake_from_sleep(&self, _device: &Device) {}
+
+    /// The device, which was armed to wake the system, has done so: it is in D0 again, and not disarmed yet.
+    #[doc(alias = "OnWakeFromSxTriggered")]
+    fn wake_from_sleep_triggered(&self, _device: &Device) {}
+
     /// The device is about to be deleted; its queues have been. It is the last of its callbacks.
     #[doc(alias = "IObjectCleanup")]
     #[doc(alias = "OnCleanup")]
@@ -187,11 +207,12 @@ pub trait DeviceCallbacks: Send + Sync + 'static {
     #[doc(alias = "OnSurpriseRemoval")]
     fn surprise_removal(&self, _device: &Device) {}
 
-    /// An application has closed its last handle of a file; requests may be outstanding, and are cancelled afterwards.
+    /// An application has closed its last handle of a file; requests may be outstanding, and are cancelled afterwards. Or the device goes, and the file is open still:
+    /// what the driver has kept of it until now ends afterwards, with `ERROR_DEVICE_REMOVED`.
     #[doc(alias = "OnCleanupFile")]
     fn cleanup_file(&self, _device: &Device, _file: &File) {}
 
-    /// Nothing of a file is outstanding any more.
+    /// Nothing of a file is outstanding any more at this device. Its [context](File::assign_context) is dropped afterwards.
     #[doc(alias = "OnCloseFile")]
     fn close_file(&self, _device: &Device, _file: &File) {}
 }

@@ -74,6 +74,14 @@
 //! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise.
 //! - Where a callback panics, no callback of the stack is called any more, as if its process had been killed; what drivers have made is dropped. What has called
 //!   into the stack, and waits, gets [`NtStatus::DRIVER_PROCESS_TERMINATED`](status::NtStatus::DRIVER_PROCESS_TERMINATED).
+//! - Files that are open when the device goes are closed by that, also in an orderly removal, which other systems would refuse then: each driver is told in its turn, after
+//!   its queues were purged and before [`self_managed_io_cleanup`](DeviceCallbacks::self_managed_io_cleanup). What it has kept of them until then ends with
+//!   [`NtStatus::DEVICE_REMOVED`](status::NtStatus::DEVICE_REMOVED).
+//! - Where [`d0_entry`](DeviceCallbacks::d0_entry) fails, [`d0_entry_failed`](DeviceCallbacks::d0_entry_failed) undoes what it had begun, and readers that it has left
+//!   running are stopped.
+//! - A device that is stopped for a while loses its USB targets when it has let go of its hardware: what is outstanding there is taken back.
+//! - A device that wakes the system ([`SleepWakeSettings`]) has its own stack resumed; those beside it are up to whoever plays the system.
+//! - What panics as it is dropped (a context, a handler, a future) counts as a callback that does.
 //! - A stack can be opened as soon as it has started, and no more once it is about to go. An application may have the [`Stack`] itself, or open a device by a name
 //!   that its driver has given it: [`DeviceNames`].
 //!
@@ -114,7 +122,7 @@
 //! | `DeleteWdfObject` not for objects of the framework | there is no such call |
 //! | `AcquireLock` and `ReleaseLock` come in pairs, in an order | drivers have locks of their own; no callback runs within a call of the framework |
 //! | references are counted, and circles broken in `OnCleanup` | deleting an object drops what the driver has put into it |
-//! | one context for each object | [`Device::assign_context`], [`Queue::assign_context`] return a second one |
+//! | one context for each object | [`Device::assign_context`], [`Queue::assign_context`], [`File::assign_context`] return a second one |
 //! | a context of a request, memory or target | what a driver keeps with a value of its own, it keeps beside it |
 //! | direct access is deferred | a stack whose drivers want otherwise [does not start](IoTypeError) |
 //!
@@ -173,13 +181,14 @@ pub use request::{
 };
 pub use scheduler::Threads;
 pub use stack::{
-    CallbackError, ChangeError, IdleSettings, PnpState, Stack, StackBuilder, StartError, StayAwake,
+    CallbackError, ChangeError, IdleSettings, PnpState, SleepWakeSettings, Stack, StackBuilder,
+    StartError, StayAwake,
 };
 pub use target::{
     FileKind, FileTarget, FileTargetError, IoTarget, RemoteTarget, RemoteTargetCallbacks,
     SentIoAction, TargetState, usb,
 };
-pub use timer::Timer;
+pub use timer::{Sleep, Timer};
 pub use usbwright_target as usb_target;
 pub use verifier::{OnViolation, Rule, Violation};
 pub use window::Window;

@@ -147,7 +147,7 @@ impl Scheduler {
         }
         state.ready.push_back(entry);
         drop(state);
-        if !self.is_here() {
+        if !self.is_here() || wait::is_asleep() {
             self.notify();
         }
     }
@@ -293,7 +293,7 @@ impl Scheduler {
         if state.failed {
             let dropped = std::mem::take(&mut state.ready);
             drop(state);
-            drop(dropped);
+            dropped.into_iter().for_each(forget);
             return None;
         }
         let place = match state.seed {
@@ -338,13 +338,24 @@ impl Scheduler {
             worker.unpark();
         }
         drop(state);
-        drop(forgotten);
+        let (ready, timers) = forgotten;
+        ready.into_iter().for_each(forget);
+        timers.into_values().for_each(forget);
         self.waiters.wake_all();
     }
 
     /// Whether nothing is done any more: who waits for a driver waits in vain.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// Drops what is not done any more, with what drivers have put into it. Its panic is nobody's any more.
+fn forget(dropped: impl Sized) {
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(dropped)));
+    if let Err(panic) = dropped {
+        let message = crate::verifier::message_of(&*panic);
+        error!("a driver panicked as what it had asked for was dropped: {message}");
     }
 }
 

@@ -18,23 +18,10 @@ use usbwright_host_stack::{
     usb_target::ManualClock,
 };
 
-use life_support::{Log, Recorder};
+use life_support::{Dice, Log, Recorder};
 
 /// Schedules that are tried.
 const SCHEDULES: u64 = 10_000;
-
-/// A small generator of numbers (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, count: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut it = self.0;
-        it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (it ^ (it >> 31)) % count
-    }
-}
 
 /// What a driver keeps of its queue's requests.
 #[derive(Default)]

@@ -8,7 +8,8 @@ use std::{
 };
 
 use usbwright_host_stack::{
-    Device, DeviceCallbacks, DeviceInit, Driver, Queue, Stack, Threads, status::HResult,
+    Device, DeviceCallbacks, DeviceInit, Driver, Memory, Queue, Stack, Threads,
+    status::{HResult, NtStatus},
     usb_target::ManualClock,
 };
 
@@ -191,4 +192,31 @@ fn a_timer_does_not_outlive_its_device() {
     assert!(kept.upgrade().is_none());
     clock.advance(Duration::from_secs(1));
     drop(timer);
+}
+
+#[test]
+fn memory_that_a_driver_keeps_outlives_its_request_and_belongs_to_no_other() {
+    let log = Log::default();
+    let kept: Arc<Mutex<Vec<Memory>>> = Arc::default();
+    let keeps = Arc::clone(&kept);
+    let driver = Recorder::new(&log).with(move |device, _| {
+        let keeps = Arc::clone(&keeps);
+        let queue = device.parallel_queue().default_queue();
+        let queue = queue.on_read(move |_, request, _| {
+            let output = request.output(4).unwrap();
+            output.memory().copy_from_buffer(0, b"data").unwrap();
+            keeps.lock().unwrap().push(output.memory().clone());
+            request.complete_with_information(NtStatus::SUCCESS, 4);
+        });
+        queue.create().map(drop)
+    });
+    let (stack, _) = started(driver, &log);
+    let handle = stack.open_and_wait().unwrap();
+    let first = handle.read(4).wait();
+    let memory = kept.lock().unwrap().pop().unwrap();
+    memory.copy_from_buffer(0, b"late").unwrap();
+    assert_eq!(&first.data[..], b"data");
+    assert_eq!(&handle.read(4).wait().data[..], b"data");
+    drop((handle, stack));
+    assert_eq!(&memory.to_bytes(None).unwrap()[..], b"late");
 }

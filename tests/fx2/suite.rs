@@ -1,15 +1,19 @@
 //! What an application gets of the board's driver, whatever is between the driver and the board.
 
-use std::thread;
+use std::{io::Write as _, path::Path, thread, time::Duration};
 
+use tempfile::NamedTempFile;
 use usbwright::{
     host_stack::{Handle, Io, OnViolation, OpenOptions, Stack, status::Win32Error},
-    models::osr_fx2::Board,
-    target::Device,
+    models::osr_fx2::{Board, Switches},
+    target::{Device, ResetOutcome, Wait as _},
 };
 use usbwright_samples::{
     filter::InvertingFilter,
-    fx2::{Fx2Driver, public},
+    fx2::{
+        Fx2Driver,
+        public::{self, FilePlayback},
+    },
 };
 
 /// Runs all of it on a board, which is opened anew where it says so.
@@ -22,10 +26,12 @@ pub(crate) fn run(device: &Device, board: &Board) {
         two_threads_have_a_hundred_transfers_each(&handle);
         displays_and_switches_are_set_and_read(&handle, board);
         the_configuration_descriptor_is_the_boards(&handle);
-        an_interrupt_message_tells_of_a_change(&handle, board);
+        interrupt_messages_tell_of_the_switches(&stack, &handle, device, board);
         buffers_that_are_too_small_are_told(&handle);
         an_unknown_code_is_told(&handle);
-        handles_survive_a_reset(&handle);
+        a_file_is_played_or_cancelled_midway_or_cannot_be_read(&handle, board);
+        handles_survive_a_reset(&handle, board);
+        a_board_that_leaves_the_bus_takes_its_handles_along(&stack, &handle, board);
         assert_eq!(stack.violations(), []);
     }
     what_goes_through_the_filter_is_inverted_on_the_wire(device);
@@ -60,12 +66,14 @@ fn loops(handle: &Handle, length: usize) {
 }
 
 fn the_driver_lights_the_dot(board: &Board) {
-    assert_eq!(board.segments().bits(), 0x08);
+    assert!(board.segments().dot());
 }
 
 fn what_is_written_is_read_again(handle: &Handle) {
     for length in [1, 63, 64, 65, 511, 512, 513, 64 << 10] {
-        loops(handle, length);
+        for _ in 0..3 {
+            loops(handle, length);
+        }
     }
 }
 
@@ -135,17 +143,71 @@ fn the_configuration_descriptor_is_the_boards(handle: &Handle) {
     );
 }
 
-fn an_interrupt_message_tells_of_a_change(handle: &Handle, board: &Board) {
-    // What the board has told before may come late: it is asked until it tells of the change that was made last.
-    let mut told = None;
-    let mut on = false;
-    while told != Some(board.switches().bits()) {
-        let message = handle.control(public::GET_INTERRUPT_MESSAGE, vec![], 1);
-        on = !on;
-        board.set_switch(3, on).unwrap();
-        told = message.wait().ok().unwrap().data.first().copied();
+fn message(handle: &Handle) -> Io {
+    let waits = handle.control(public::GET_INTERRUPT_MESSAGE, vec![], 1);
+    // Once the driver has answered this, it has the request that came before.
+    asked(handle, public::READ_SWITCHES);
+    waits
+}
+
+fn told(waits: Io) -> u8 {
+    waits.wait().ok().unwrap().data[0]
+}
+
+/// Sets the switches, and has the board tell of them. Whatever it told before has come before that.
+fn tell(handle: &Handle, board: &Board, bits: u8) -> u8 {
+    let waits = message(handle);
+    board.set_switches(Switches::new(bits));
+    told(waits)
+}
+
+/// Waits until the board has nothing more to tell of what was before: it tells of something that was not.
+fn forget_the_past(handle: &Handle, board: &Board) {
+    let is_told = |bits| {
+        // The board looks at its switches from time to time, and takes ever more questions meanwhile.
+        for _ in 0x30..bits {
+            asked(handle, public::READ_SWITCHES);
+        }
+        tell(handle, board, bits) == bits
+    };
+    assert!((0x30..=u8::MAX).any(is_told));
+}
+
+fn interrupt_messages_tell_of_the_switches(
+    stack: &Stack,
+    handle: &Handle,
+    device: &Device,
+    board: &Board,
+) {
+    forget_the_past(handle, board);
+    for (bounces, bits) in [0x80, 0x00, 0x80, 0x20].into_iter().enumerate() {
+        assert_eq!(tell(handle, board, bits), bits, "on change {bounces}");
     }
-    board.set_switch(3, false).unwrap();
+    let waits = message(handle);
+    stack.suspend().unwrap();
+    // Nobody reads meanwhile: the board tells of the first of these, and of what there is when that was read.
+    for bits in [0x21, 0x20, 0x21, 0x22] {
+        board.set_switches(Switches::new(bits));
+    }
+    stack.resume().unwrap();
+    assert_eq!(told(waits), 0x21, "not debounced");
+    assert_eq!(asked(handle, public::READ_SWITCHES), 0x22);
+    forget_the_past(handle, board);
+    let waits = message(handle);
+    stack.suspend().unwrap();
+    board.suspend();
+    board.set_switches(Switches::new(0x44));
+    assert!(!waits.has_ended());
+    board.resume();
+    stack.resume().unwrap();
+    assert_eq!(told(waits), 0x44, "on resume");
+    let waits = message(handle);
+    stack.stop().unwrap();
+    assert_eq!(device.reset().wait().unwrap(), ResetOutcome::Kept);
+    assert!(!waits.has_ended());
+    stack.restart().unwrap();
+    assert_eq!(told(waits), 0x44, "on start");
+    board.set_switches(Switches::new(0));
 }
 
 fn buffers_that_are_too_small_are_told(handle: &Handle) {
@@ -166,6 +228,12 @@ fn buffers_that_are_too_small_are_told(handle: &Handle) {
         .wait()
         .error();
     assert_eq!(error, Win32Error::INSUFFICIENT_BUFFER);
+    // A delay without a path, less than that, and nothing.
+    for length in [3, 2, 1, 0] {
+        let input = vec![0; length];
+        let error = handle.control(public::PLAY_FILE, input, 0).wait().error();
+        assert_eq!(error, Win32Error::INVALID_PARAMETER, "{length} bytes");
+    }
 }
 
 fn an_unknown_code_is_told(handle: &Handle) {
@@ -176,19 +244,57 @@ fn an_unknown_code_is_told(handle: &Handle) {
     );
 }
 
-fn handles_survive_a_reset(handle: &Handle) {
-    let _ = handle
-        .control(public::RESET_DEVICE, vec![], 0)
-        .wait()
-        .ok()
-        .unwrap();
+fn play(handle: &Handle, delay: Duration, path: &Path) -> Io {
+    let path = path.to_str().unwrap().to_owned();
+    let playback = FilePlayback { delay, path };
+    handle.control(public::PLAY_FILE, playback.to_bytes(), 0)
+}
+
+fn a_file_is_played_or_cancelled_midway_or_cannot_be_read(handle: &Handle, board: &Board) {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(b"1 a").unwrap();
+    let played = play(handle, Duration::from_millis(1), file.path()).wait();
+    assert_eq!(played.ok().unwrap().information, 0);
+    let shown = (board.segments().bits(), board.bar_graph().bits());
+    assert_eq!(shown, (0xB7, b'a'));
+    let mut changes = board.changes();
+    let played = play(handle, Duration::from_secs(60), file.path());
+    while changes.next().wait().unwrap().bar_graph.bits() != b'1' {}
+    assert_eq!(asked(handle, public::GET_7_SEGMENT_DISPLAY), 0x0E);
+    played.cancel();
+    assert_eq!(played.wait().error(), Win32Error::CANCELLED);
+    let folder = tempfile::tempdir().unwrap();
+    let unreadable = play(handle, Duration::ZERO, folder.path()).wait();
+    assert_eq!(unreadable.error(), Win32Error::ACCESS_DENIED);
+    let missing = play(handle, Duration::ZERO, &folder.path().join("missing")).wait();
+    assert_eq!(missing.error(), Win32Error::FILE_NOT_FOUND);
+}
+
+fn begins_anew(handle: &Handle, code: usbwright::host_stack::ControlCode) {
+    let _ = handle.control(code, vec![], 0).wait().ok().unwrap();
     loops(handle, 100);
-    let _ = handle
-        .control(public::REENUMERATE_DEVICE, vec![], 0)
-        .wait()
-        .ok()
-        .unwrap();
-    loops(handle, 100);
+}
+
+fn handles_survive_a_reset(handle: &Handle, board: &Board) {
+    begins_anew(handle, public::RESET_DEVICE);
+    let asked = board.state().reenumerations;
+    begins_anew(handle, public::REENUMERATE_DEVICE);
+    assert_eq!(board.state().reenumerations, asked + 1);
+}
+
+fn a_board_that_leaves_the_bus_takes_its_handles_along(
+    stack: &Stack,
+    handle: &Handle,
+    board: &Board,
+) {
+    begins_anew(handle, public::REENUMERATE_DEVICE);
+    forget_the_past(handle, board);
+    let waits = message(handle);
+    stack.surprise_remove();
+    assert_eq!(waits.wait().error(), Win32Error::DEVICE_REMOVED);
+    assert_eq!(handle.read(1).wait().error(), Win32Error::DEVICE_REMOVED);
+    let opened = stack.open(&OpenOptions::new()).wait();
+    assert_eq!(opened.unwrap_err(), Win32Error::DEVICE_REMOVED);
 }
 
 fn what_goes_through_the_filter_is_inverted_on_the_wire(device: &Device) {

@@ -23,11 +23,12 @@ pub struct Opening {
 impl Opening {
     fn end(&mut self, outcome: &IoOutcome) -> Result<Handle, Win32Error> {
         let error = outcome.error();
-        match self.opened.take() {
-            Some(mut opened) if error == Win32Error::SUCCESS => {
-                opened.is_open = true;
-                Ok(Handle(Arc::new(opened)))
-            }
+        let Some(mut opened) = self.opened.take() else {
+            return Err(error);
+        };
+        opened.is_open = Some(error == Win32Error::SUCCESS);
+        match error {
+            Win32Error::SUCCESS => Ok(Handle(Arc::new(opened))),
             _ => Err(error),
         }
     }
@@ -58,22 +59,25 @@ impl Future for Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        let (Some(mut opened), Ok(irp)) = (self.opened.take(), &self.io.irp) else {
+        let Some(mut opened) = self.opened.take() else {
+            return;
+        };
+        let Ok(irp) = &self.io.irp else {
+            opened.is_open = Some(false);
             return;
         };
         let went_well =
             |outcome: Outcome| Win32Error::from_nt(outcome.status) == Win32Error::SUCCESS;
         let mut body = irp.body();
         if body.has_ended() {
-            opened.is_open = went_well(body.outcome);
+            opened.is_open = Some(went_well(body.outcome));
             drop(body);
             return;
         }
         let (stack, file) = (Arc::clone(opened.stack()), opened.file.clone());
-        body.origin = Origin::Stack(Some(Box::new(move |outcome| {
-            if went_well(outcome) {
-                stack.clean_up(&file);
-            }
+        body.origin = Origin::Stack(Some(Box::new(move |outcome| match went_well(outcome) {
+            true => stack.clean_up(&file),
+            false => stack.drop_file(&file),
         })));
         drop(body);
         self.io.cancel();

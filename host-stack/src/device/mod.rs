@@ -10,10 +10,10 @@ pub(crate) use self::shared::{DeviceShared, Ends, SelfManaged};
 use crate::{
     queue::{ManualQueueBuilder, QueueBuilder},
     request::Request,
-    stack::{IdleSettings, StayAwake},
+    stack::{IdleSettings, SleepWakeSettings, StayAwake},
     status::HResult,
     target::IoTarget,
-    timer::Timer,
+    timer::{Sleep, Timer},
 };
 
 /// A device of a stack, as its driver sees it. Clones are handles of the same device.
@@ -92,6 +92,27 @@ impl Device {
         Timer::set(&self.0, time, Box::new(then))
     }
 
+    /// A while, by the stack's clock, that begins now: for drivers that are written with `async`. Where the device goes before, it ends with
+    /// [`NtStatus::DEVICE_REMOVED`](crate::status::NtStatus::DEVICE_REMOVED), which a future of [`spawn`](Self::spawn) does not live to see.
+    ///
+    /// Which of two things comes first is asked by any `select!` or `select` of Rust's ecosystem: a sleep that loses is dropped.
+    ///
+    /// ```
+    /// # use usbwright_host_stack::{Device, Request, status::HResult};
+    /// # use std::time::Duration;
+    /// /// Completes a request later.
+    /// fn complete_later(device: &Device, request: Request) {
+    ///     let sleep = device.sleep(Duration::from_millis(100));
+    ///     device.spawn(async move {
+    ///         let slept = sleep.await;
+    ///         request.complete(slept.err().unwrap_or(HResult::OK));
+    ///     });
+    /// }
+    /// ```
+    pub fn sleep(&self, time: Duration) -> Sleep {
+        Sleep::new(&self.0, time)
+    }
+
     /// Has the stack sleep when it has nothing to do: when no power-managed queue has had a request for so long, and nobody keeps it [awake](Self::stop_idle). A
     /// request that comes to a power-managed queue brings it back to D0 before it is delivered. Called again, it changes the settings.
     ///
@@ -101,6 +122,16 @@ impl Device {
     #[doc(alias = "AssignS0IdleSettings")]
     pub fn assign_idle(&self, settings: IdleSettings) -> Result<(), HResult> {
         self.0.idle.assign(&self.0, settings)
+    }
+
+    /// Says whether the device can wake the system when that sleeps ([`Stack::suspend`](crate::Stack::suspend)), and in which state it sleeps then. It is
+    /// [armed](crate::DeviceCallbacks::arm_wake_from_sleep) for it, unless it sleeps for want of work already. Called again, it changes the settings.
+    ///
+    /// # Errors
+    /// As those of [`assign_idle`](Self::assign_idle).
+    #[doc(alias = "AssignSxWakeSettings")]
+    pub fn assign_sleep_wake(&self, settings: SleepWakeSettings) -> Result<(), HResult> {
+        self.0.idle.assign_sleep(&self.0, settings)
     }
 
     /// Keeps the stack in D0 until what this returns is dropped, and brings it there if it sleeps for want of work.

@@ -5,18 +5,17 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::Device;
 use crate::{
     callbacks::{DeviceCallbacks, PowerState},
     context::Context,
-    file::File,
+    file::{File, FileEnds},
     queue::QueueShared,
     request::{
         Request, RequestType, SendOptions,
         irp::{Irp, Location},
     },
     scheduler::{DeviceLock, Job, Scheduler},
-    stack::{Idle, StackShared},
+    stack::{Idle, StackShared, Wake},
     status::{HResult, NtStatus},
     target::{IoTarget, TargetShared, TargetState},
     verifier::{Rule, Verifier},
@@ -52,6 +51,11 @@ pub(crate) struct DeviceShared {
 pub(crate) trait Ends: Send + Sync {
     /// Drops what a driver has put into it.
     fn end(&self);
+
+    /// Whether its end only wakes others. It comes after theirs, so that they don't see it.
+    fn only_wakes(&self) -> bool {
+        false
+    }
 }
 
 /// How far a device has come. Who changes the stack's state is the only one that changes this.
@@ -61,8 +65,8 @@ pub(crate) struct Life {
     pub(crate) is_prepared: bool,
     pub(crate) power: PowerState,
     pub(crate) managed: SelfManaged,
-    /// It may wake the system up.
-    pub(crate) is_armed: bool,
+    /// It may wake the stack from this.
+    pub(crate) armed: Option<Wake>,
     pub(crate) is_deleted: bool,
 }
 
@@ -72,7 +76,7 @@ impl Default for Life {
             is_prepared: false,
             power: PowerState::D3Final,
             managed: SelfManaged::Created,
-            is_armed: false,
+            armed: None,
             is_deleted: false,
         }
     }
@@ -213,8 +217,9 @@ impl DeviceShared {
             (RequestType::Cleanup | RequestType::Close, Some(file)) => {
                 self.post(Arc::new(FileEnds {
                     device: Arc::clone(self),
-                    irp: Arc::clone(irp),
                     file,
+                    kind,
+                    irp: Some(Arc::clone(irp)),
                 }));
             }
             _ => match self.queue_for(kind) {
@@ -225,7 +230,7 @@ impl DeviceShared {
     }
 
     /// There is no queue for a request: it goes on, or ends here.
-    fn pass(&self, irp: &Arc<Irp>, kind: RequestType) {
+    pub(crate) fn pass(&self, irp: &Arc<Irp>, kind: RequestType) {
         let is_file = matches!(
             kind,
             RequestType::Create | RequestType::Cleanup | RequestType::Close
@@ -276,6 +281,11 @@ impl DeviceShared {
         Arc::clone(&callbacks.unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the opening and closing of files gets to the devices below.
+    pub(crate) fn forwards_files(&self) -> bool {
+        self.forwards_files
+    }
+
     pub(crate) fn idle(&self) -> &Arc<Idle> {
         &self.idle
     }
@@ -288,29 +298,38 @@ impl DeviceShared {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has something end with the device.
+    /// Has something end with the device: at once, if that has been deleted.
     pub(crate) fn add_child(&self, child: &Arc<dyn Ends>) {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         if children.len() == children.capacity() {
             children.retain(|it| it.strong_count() > 0);
         }
         children.push(Arc::downgrade(child));
+        drop(children);
+        if self.life().is_deleted {
+            child.end();
+        }
     }
 
-    /// Begins to delete the device: its futures and timers end. Returns its queues, the first made last; `None` where it has been deleted.
-    pub(crate) fn begin_delete(&self) -> Option<Vec<Arc<QueueShared>>> {
+    /// Begins to delete the device. Returns its futures and timers, which are to end, the first made last, and then what only wakes them; `None` where it has
+    /// been deleted.
+    pub(crate) fn begin_delete(&self) -> Option<Vec<Arc<dyn Ends>>> {
         if std::mem::replace(&mut self.life().is_deleted, true) {
             return None;
         }
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         let ending = std::mem::take(&mut *children);
         drop(children);
-        for child in ending.iter().rev().filter_map(Weak::upgrade) {
-            child.end();
-        }
+        let mut ending: Vec<_> = ending.iter().rev().filter_map(Weak::upgrade).collect();
+        ending.sort_by_key(|it| it.only_wakes());
+        Some(ending)
+    }
+
+    /// Takes the device's queues away. Returns them, the first made last.
+    pub(crate) fn take_queues(&self) -> Vec<Arc<QueueShared>> {
         let mut queues = std::mem::take(&mut *self.queues()).all;
         queues.reverse();
-        Some(queues)
+        queues
     }
 
     /// Drops what the driver has put into the device. Its children have gone.
@@ -325,13 +344,20 @@ impl DeviceShared {
         drop(before);
     }
 
-    /// Stops the continuous readers that the driver has left running as the device left D0.
-    pub(crate) fn stop_readers(&self) {
+    /// Stops the continuous readers that the driver has left running, and tells how many there were.
+    pub(crate) fn stop_readers(&self) -> usize {
         let targets = self.targets.lock();
         let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
-        for _ in targets.iter().filter(|target| target.stop_reading()) {
-            self.report(Rule::ReaderNotStopped, "a pipe");
-        }
+        targets
+            .iter()
+            .filter(|target| target.stop_reading())
+            .count()
+    }
+
+    /// Takes the targets away that are hardware.
+    pub(crate) fn take_hardware(&self) -> Vec<Arc<TargetShared>> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.extract_if(.., |it| it.is_hardware()).collect()
     }
 
     /// Closes what the driver sends to: the device goes. Returns the targets that the driver has made, whose requests were taken back and end soon.
@@ -344,31 +370,5 @@ impl DeviceShared {
             target.close(TargetState::Deleted);
         }
         targets
-    }
-}
-
-/// Tells a driver of a file's end.
-pub(crate) struct FileEnds {
-    pub(crate) device: Arc<DeviceShared>,
-    pub(crate) irp: Arc<Irp>,
-    pub(crate) file: File,
-}
-
-impl Job for FileEnds {
-    fn run(self: Arc<Self>) {
-        let kind = self.irp.body().top().parameters.request_type();
-        let device = Device::of(&self.device);
-        match kind {
-            RequestType::Cleanup => self.device.callbacks().cleanup_file(&device, &self.file),
-            _ => self.device.callbacks().close_file(&device, &self.file),
-        }
-        self.device.pass(&self.irp, kind);
-    }
-
-    fn calls(&self) -> Option<(Arc<str>, &'static str)> {
-        Some((
-            Arc::clone(self.device.driver()),
-            "cleanup_file or close_file",
-        ))
     }
 }

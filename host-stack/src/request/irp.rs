@@ -9,6 +9,7 @@ use std::{
 pub(crate) use super::body::{Body, Level, Location, Origin, Outcome, SendId, SentTo, Tell, Told};
 use super::{Request, RequestCompletionParams};
 use crate::{
+    device::DeviceShared,
     file::File,
     queue::QueueShared,
     scheduler::{Job, Scheduler},
@@ -138,7 +139,7 @@ impl Irp {
         };
         drop(body);
         if let Some(file) = file {
-            file.ended(self);
+            file.ended(self, outcome.status);
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -164,6 +165,14 @@ impl Irp {
                 waker.wake();
             }
         }
+    }
+
+    /// Whether a device's driver has it, and nobody below.
+    pub(crate) fn is_kept_by(&self, device: &Arc<DeviceShared>) -> bool {
+        let body = self.body();
+        let is_its = |level: &Level| Arc::ptr_eq(&level.device, device);
+        matches!(body.location, Location::Driver | Location::Marked(_))
+            && body.levels.last().is_some_and(is_its)
     }
 
     /// What its driver sent has ended so. The driver gets it back, unless nobody waits for it.

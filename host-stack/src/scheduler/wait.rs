@@ -1,10 +1,20 @@
 //! Waiting within a stack: the thread works the list off meanwhile.
 
-use std::{future::poll_fn, task::Poll};
+use std::{cell::Cell, future::poll_fn, task::Poll};
 
 use usbwright_target::Wait;
 
 use super::{Scheduler, across::along, list::Entry, work::WORKS_FOR};
+
+thread_local! {
+    /// This thread waits within a stack, and does nothing else: what it is told meanwhile, as it drives a device, wakes it.
+    static ASLEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread waits within a stack, and has to be woken to work its list off.
+pub(super) fn is_asleep() -> bool {
+    ASLEEP.get()
+}
 
 impl Scheduler {
     /// Lets others go on with what this thread's callbacks keep in order, as it waits.
@@ -28,6 +38,7 @@ impl Scheduler {
         let mut listed = None;
         let mut listed_along = Vec::new();
         let value = poll_fn(|cx| {
+            ASLEEP.set(false);
             loop {
                 if let Some(id) = listed.take() {
                     self.waiters.strike(id);
@@ -53,6 +64,7 @@ impl Scheduler {
                 }
                 listed = Some(id);
                 if !self.has_work() && !along.iter().any(|it| it.has_work()) {
+                    ASLEEP.set(true);
                     return Poll::Pending;
                 }
             }

@@ -98,7 +98,7 @@ impl StackBuilder {
     ///
     /// # Errors
     /// Where a driver fails, or they don't go together. What was begun is undone then.
-    pub fn start(self) -> Result<Stack, StartError> {
+    pub fn start(mut self) -> Result<Stack, StartError> {
         if self.drivers.is_empty() {
             return Err(StartError::NoDrivers);
         }
@@ -123,13 +123,13 @@ impl StackBuilder {
     }
 
     /// A stack that has no devices yet.
-    fn load(&self) -> Arc<StackShared> {
+    fn load(&mut self) -> Arc<StackShared> {
         let scheduler = Scheduler::new(self.clock.clone(), self.threads);
         let idle = Idle::new(&scheduler);
         let shared = Arc::new_cyclic(|this: &Weak<StackShared>| StackShared {
             scheduler,
             verifier: Verifier::new(self.on_violation),
-            drivers: self.drivers.clone(),
+            drivers: std::mem::take(&mut self.drivers),
             agreed: OnceLock::new(),
             copies_neither: self.copies_neither,
             names: self.names.clone(),

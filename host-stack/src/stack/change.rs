@@ -14,7 +14,7 @@ pub enum PnpState {
     Started,
     /// Its devices have left D0, as they had nothing to do. A request for a power-managed queue brings them back.
     Idle,
-    /// Its devices have left D0, until [`Stack::resume`](super::Stack::resume).
+    /// Its devices have left D0, until [`Stack::resume`](super::Stack::resume), or until one that can wakes the system.
     Sleeping,
     /// A callback has panicked. It takes no requests.
     Failed,

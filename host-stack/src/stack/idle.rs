@@ -46,6 +46,26 @@ impl Default for IdleSettings {
     }
 }
 
+/// Whether a device can wake the system, and in which state it sleeps meanwhile.
+#[doc(alias = "WDF_DEVICE_POWER_POLICY_WAKE_SETTINGS")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SleepWakeSettings {
+    /// The state in which it sleeps, where it can: not D0, and not [`PowerState::D3Final`].
+    #[doc(alias = "DxState")]
+    pub state: PowerState,
+    /// Whether it can.
+    pub enabled: bool,
+}
+
+/// What a device is to wake from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Its own sleep, for want of work.
+    Idle,
+    /// The system's.
+    Sleep,
+}
+
 /// What is known of a stack's want of work. Its devices share it.
 pub(crate) struct Idle {
     scheduler: Arc<Scheduler>,
@@ -60,6 +80,8 @@ pub(crate) struct Idle {
 struct State {
     /// Who has the power policy, and what it wants.
     policy: Option<(Weak<DeviceShared>, IdleSettings)>,
+    /// Who has said how its device sleeps while the system does, and the state, where it can wake the system from it.
+    sleep: Option<(Weak<DeviceShared>, Option<PowerState>)>,
     /// Who keeps the stack awake.
     awake: usize,
     /// When something was done last, and the timer that looks at that.
@@ -67,6 +89,25 @@ struct State {
     timer: Option<TimerId>,
     /// The device itself has woken the stack.
     woken: bool,
+}
+
+impl State {
+    /// Whether a driver may say how the stack sleeps, and in this state.
+    fn may_assign(&self, device: &Arc<DeviceShared>, state: PowerState) -> Result<(), HResult> {
+        if matches!(state, PowerState::D0 | PowerState::D3Final) {
+            return Err(NtStatus::INVALID_PARAMETER.into());
+        }
+        let policy = self.policy.iter().map(|(owner, _)| owner);
+        let mut owners = policy.chain(self.sleep.iter().map(|(owner, _)| owner));
+        let is_mine = match owners.next() {
+            Some(owner) => std::ptr::eq(owner.as_ptr(), Arc::as_ptr(device)),
+            None => device.owns_power_policy(),
+        };
+        match is_mine {
+            true => Ok(()),
+            false => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
+        }
+    }
 }
 
 impl Idle {
@@ -97,17 +138,8 @@ impl Idle {
         device: &Arc<DeviceShared>,
         settings: IdleSettings,
     ) -> Result<(), HResult> {
-        if matches!(settings.state, PowerState::D0 | PowerState::D3Final) {
-            return Err(NtStatus::INVALID_PARAMETER.into());
-        }
         let mut state = self.state();
-        let is_mine = match &state.policy {
-            Some((owner, _)) => std::ptr::eq(owner.as_ptr(), Arc::as_ptr(device)),
-            None => device.owns_power_policy(),
-        };
-        if !is_mine {
-            return Err(NtStatus::INVALID_DEVICE_REQUEST.into());
-        }
+        state.may_assign(device, settings.state)?;
         state.policy = Some((Arc::downgrade(device), settings));
         self.is_assigned.store(true, Ordering::Release);
         state.last = Some(self.scheduler.now());
@@ -118,6 +150,30 @@ impl Idle {
         }
         self.look();
         Ok(())
+    }
+
+    pub(crate) fn assign_sleep(
+        &self,
+        device: &Arc<DeviceShared>,
+        settings: SleepWakeSettings,
+    ) -> Result<(), HResult> {
+        let mut state = self.state();
+        state.may_assign(device, settings.state)?;
+        let wakes_from = settings.enabled.then_some(settings.state);
+        state.sleep = Some((Arc::downgrade(device), wakes_from));
+        self.is_assigned.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The state in which the device sleeps while the system does, and whether it is armed to wake that.
+    pub(super) fn asleep(&self) -> (PowerState, Option<Wake>) {
+        let sleep = self.state().sleep.as_ref().and_then(|(_, state)| *state);
+        (sleep.unwrap_or(PowerState::D3), sleep.map(|_| Wake::Sleep))
+    }
+
+    /// Whether the device itself has woken the stack, which it has not any more.
+    pub(super) fn take_woken(&self) -> bool {
+        std::mem::take(&mut self.state().woken)
     }
 
     /// The stack's state has changed, which begins the wait anew.
@@ -175,6 +231,7 @@ impl Idle {
         let pnp = stack.state().pnp;
         let ended = match pnp {
             PnpState::Idle if wanted => self.wake(&stack),
+            PnpState::Sleeping if self.state().woken => self.wake(&stack),
             PnpState::Started if !wanted => self.sleep(&stack),
             _ => return,
         };
@@ -187,9 +244,10 @@ impl Idle {
         let Some(change) = stack.try_change() else {
             return Ok(());
         };
-        let woken = std::mem::take(&mut self.state().woken);
+        let woken = self.take_woken();
         let mut ended = Ok(());
-        if stack.state().pnp == PnpState::Idle {
+        let pnp = stack.state().pnp;
+        if pnp == PnpState::Idle || pnp == PnpState::Sleeping && woken {
             ended = stack.wake(woken);
         }
         drop(change);
@@ -212,7 +270,8 @@ impl Idle {
         };
         let mut ended = Ok(());
         if stack.state().pnp == PnpState::Started {
-            ended = stack.sleep(settings.state, settings.wake, PnpState::Idle);
+            let arm = settings.wake.then_some(Wake::Idle);
+            ended = stack.sleep(settings.state, arm, PnpState::Idle);
         }
         drop(change);
         ended
@@ -222,8 +281,8 @@ impl Idle {
         let Some(stack) = self.stack() else {
             return;
         };
-        let asleep = stack.state().pnp == PnpState::Idle;
-        if asleep && stack.devices().iter().any(|it| it.life().is_armed) {
+        let asleep = matches!(stack.state().pnp, PnpState::Idle | PnpState::Sleeping);
+        if asleep && stack.devices().iter().any(|it| it.life().armed.is_some()) {
             self.state().woken = true;
             self.look();
         }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use super::{
     StackShared,
     change::{Callback, CallbackError, Called, called},
+    idle::Wake,
 };
 use crate::{
-    callbacks::PowerState,
+    callbacks::{DeviceCallbacks, PowerState},
     device::{Device, DeviceShared, SelfManaged},
     queue::QueueShared,
     status::{HResult, NtStatus},
+    target::TargetState,
     verifier::Rule,
 };
 
@@ -46,6 +48,19 @@ impl StackShared {
         })
     }
 
+    /// Drops what a device's driver has put into something. Its panic makes the stack fail.
+    pub(super) fn drop_of(
+        &self,
+        device: &Arc<DeviceShared>,
+        what: &'static str,
+        dropping: impl FnOnce(),
+    ) {
+        let _told = self.guard(device, what, || {
+            dropping();
+            Ok(())
+        });
+    }
+
     /// Calls a device's driver where a failure changes nothing.
     pub(super) fn tell(
         &self,
@@ -76,6 +91,7 @@ impl StackShared {
                 it.d0_entry_failed(device);
                 Ok(())
             });
+            device.stop_readers();
             return Err(error);
         }
         device.life().power = PowerState::D0;
@@ -86,20 +102,44 @@ impl StackShared {
         self.begin_self_managed(device)
     }
 
+    /// Has a device's driver arm it to wake the stack.
+    fn arm(&self, device: &Arc<DeviceShared>, wake: Wake) {
+        let armed = match wake {
+            Wake::Idle => self.call(device, "arm_wake", &|it, device| it.arm_wake(device)),
+            Wake::Sleep => self.call(device, "arm_wake_from_sleep", &|it, device| {
+                it.arm_wake_from_sleep(device)
+            }),
+        };
+        device.life().armed = armed.is_ok().then_some(wake);
+    }
+
     fn disarm(&self, device: &Arc<DeviceShared>, woken: bool) {
-        if !std::mem::take(&mut device.life().is_armed) {
-            return;
-        }
-        if woken {
-            self.tell(device, "wake_triggered", &|it, device| {
-                it.wake_triggered(device);
+        let armed = device.life().armed.take();
+        let tell = |name, callback: &dyn Fn(&dyn DeviceCallbacks, &Device)| {
+            self.tell(device, name, &|it, device| {
+                callback(it, device);
                 Ok(())
             });
+        };
+        match armed {
+            Some(Wake::Idle) => {
+                if woken {
+                    tell("wake_triggered", &|it, device| it.wake_triggered(device));
+                }
+                tell("disarm_wake", &|it, device| it.disarm_wake(device));
+            }
+            Some(Wake::Sleep) => {
+                if woken {
+                    tell("wake_from_sleep_triggered", &|it, device| {
+                        it.wake_from_sleep_triggered(device);
+                    });
+                }
+                tell("disarm_wake_from_sleep", &|it, device| {
+                    it.disarm_wake_from_sleep(device);
+                });
+            }
+            None => {}
         }
-        self.tell(device, "disarm_wake", &|it, device| {
-            it.disarm_wake(device);
-            Ok(())
-        });
     }
 
     fn begin_self_managed(&self, device: &Arc<DeviceShared>) -> Called {
@@ -124,7 +164,7 @@ impl StackShared {
         &self,
         device: &Arc<DeviceShared>,
         to: PowerState,
-        arm: bool,
+        arm: Option<Wake>,
     ) -> Called {
         if device.life().power != PowerState::D0 {
             return Ok(());
@@ -133,12 +173,13 @@ impl StackShared {
         managed(device).iter().for_each(|queue| queue.hold());
         device.set_in_d0(false);
         self.wait_until(|| managed(device).iter().all(|queue| queue.is_settled()));
-        if arm {
-            let armed = self.call(device, "arm_wake", &|it, device| it.arm_wake(device));
-            device.life().is_armed = armed.is_ok();
+        if let Some(wake) = arm {
+            self.arm(device, wake);
         }
         let exited = self.call(device, "d0_exit", &|it, device| it.d0_exit(device, to));
-        device.stop_readers();
+        for _ in 0..device.stop_readers() {
+            device.report(Rule::ReaderNotStopped, "a pipe");
+        }
         device.life().power = to;
         suspended.and(exited)
     }
@@ -166,16 +207,25 @@ impl StackShared {
         }
     }
 
-    /// Takes a device down from wherever it is, and deletes it.
-    pub(super) fn take_down(&self, device: &Arc<DeviceShared>) {
+    /// Deletes a device's targets that are hardware, as that has been released, and waits until nothing that was sent to them is outstanding.
+    pub(super) fn close_hardware(&self, device: &DeviceShared) {
+        let targets = device.take_hardware();
+        targets
+            .iter()
+            .for_each(|target| target.close(TargetState::Deleted));
+        self.wait_until(|| targets.iter().all(|target| target.is_idle()));
+    }
+
+    /// Takes a device down from wherever it is, and deletes it. Its driver may know of files.
+    pub(super) fn take_down(&self, device: &Arc<DeviceShared>, knows_files: bool) {
         if !self.scheduler.has_ended() {
-            self.wind_up(device);
+            self.wind_up(device, knows_files);
         }
         self.delete(device);
     }
 
-    fn wind_up(&self, device: &Arc<DeviceShared>) {
-        if let Err(error) = self.power_down(device, PowerState::D3Final, false) {
+    fn wind_up(&self, device: &Arc<DeviceShared>, knows_files: bool) {
+        if let Err(error) = self.power_down(device, PowerState::D3Final, None) {
             tracing::warn!("{error}");
         }
         self.release_hardware(device);
@@ -188,6 +238,9 @@ impl StackShared {
             });
         }
         self.purge(device, false);
+        if knows_files {
+            self.files().iter().for_each(|file| file.close_for(device));
+        }
         if begun {
             self.tell(device, "self_managed_io_cleanup", &|it, device| {
                 it.self_managed_io_cleanup(device);
@@ -209,10 +262,15 @@ impl StackShared {
 
     /// Deletes a device: its queues, then itself.
     fn delete(&self, device: &Arc<DeviceShared>) {
-        let Some(queues) = device.begin_delete() else {
+        let Some(children) = device.begin_delete() else {
             return;
         };
-        for queue in &queues {
+        self.scheduler.enter(|| {
+            for child in children {
+                self.drop_of(device, "a future or a timer was dropped", || child.end());
+            }
+        });
+        for queue in &device.take_queues() {
             self.tell(device, "a queue's cleanup", &|_, _| {
                 queue.tell_cleanup();
                 Ok(())
@@ -220,18 +278,16 @@ impl StackShared {
             if !queue.is_empty_handed() && !self.scheduler.has_ended() {
                 device.report(Rule::LeakedRequest, "a request that is kept of a queue");
             }
-            let _ = self.guard(device, "a queue's handlers were dropped", || {
-                queue.delete();
-                Ok(())
-            });
+            self.drop_of(device, "a queue's handlers were dropped", || queue.delete());
         }
         self.tell(device, "cleanup", &|it, device| {
             it.cleanup(device);
             Ok(())
         });
-        let _ = self.guard(device, "its context was dropped", || {
+        let files = self.files();
+        self.drop_of(device, "its context was dropped", || {
+            files.iter().for_each(|file| file.context_of(device).end());
             device.end_delete();
-            Ok(())
         });
     }
 

@@ -19,10 +19,10 @@ use std::{
 pub use self::{
     builder::{StackBuilder, StartError},
     change::{CallbackError, ChangeError, PnpState},
-    idle::{IdleSettings, StayAwake},
+    idle::{IdleSettings, SleepWakeSettings, StayAwake},
 };
 pub(crate) use self::{
-    idle::Idle,
+    idle::{Idle, Wake},
     outside::{Answer, Outsider},
     spare::{Buffers, Spare},
 };
@@ -157,6 +157,14 @@ impl StackShared {
     /// A file was not opened.
     pub(crate) fn drop_file(&self, file: &File) {
         self.state().files.retain(|it| it != file);
+        for (device, context) in file.contexts() {
+            self.drop_of(&device, "a file's context was dropped", || context.end());
+        }
+    }
+
+    /// The files that are open, or are being opened.
+    fn files(&self) -> Vec<File> {
+        self.state().files.clone()
     }
 
     /// Whether the stack takes nothing any more. Whoever takes that away ends what was begun before.
@@ -247,6 +255,21 @@ impl StackShared {
     }
 }
 
+impl Drop for StackShared {
+    /// The drivers go last, the highest first. One that panics then harms nobody.
+    fn drop(&mut self) {
+        for (name, driver) in self.drivers.drain(..).rev() {
+            let dropped = change::called(&name, "its drop", || {
+                drop(driver);
+                Ok(())
+            });
+            if let Err(error) = dropped {
+                tracing::error!("{error}");
+            }
+        }
+    }
+}
+
 impl Stack {
     /// A stack that is to be built.
     pub fn builder() -> StackBuilder {
@@ -280,8 +303,8 @@ impl Stack {
         self.shared().verifier.seen()
     }
 
-    /// The device signals that it wants to wake the stack, as by USB's remote wake-up. It does so if the stack is [idle](PnpState::Idle) and the device was armed
-    /// ([`IdleSettings::wake`]).
+    /// The device signals that it wants to wake the stack, as by USB's remote wake-up. It does so if the stack is [idle](PnpState::Idle) or
+    /// [asleep](PnpState::Sleeping) and the device was armed for that ([`IdleSettings::wake`], [`SleepWakeSettings`]).
     pub fn signal_wake(&self) {
         self.shared().idle.signal_wake();
         self.shared().scheduler.enter(|| ());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Stack, StackShared,
     change::{Callback, CallbackError, Called, ChangeError, PnpState},
+    idle::Wake,
 };
 use crate::{callbacks::PowerState, device::DeviceShared, file::File, status::NtStatus};
 
@@ -41,11 +42,11 @@ impl StackShared {
     }
 
     /// Takes every device out of D0, the highest first.
-    pub(super) fn sleep(&self, to: PowerState, arm: bool, pnp: PnpState) -> Called {
+    pub(super) fn sleep(&self, to: PowerState, arm: Option<Wake>, pnp: PnpState) -> Called {
         self.set_pnp(pnp);
         let mut down = Ok(());
         for device in self.devices_from_above() {
-            let arm = arm && device.owns_power_policy();
+            let arm = arm.filter(|_| device.owns_power_policy());
             down = down.and(self.power_down(&device, to, arm));
         }
         self.ended(down, pnp)
@@ -56,8 +57,9 @@ impl StackShared {
         self.set_pnp(PnpState::Stopped);
         let mut down = Ok(());
         for device in self.devices_from_above() {
-            down = down.and(self.power_down(&device, PowerState::D3Final, false));
+            down = down.and(self.power_down(&device, PowerState::D3Final, None));
             self.release_hardware(&device);
+            self.close_hardware(&device);
         }
         self.ended(down, PnpState::Stopped)
     }
@@ -81,8 +83,10 @@ impl StackShared {
                 _ => self.put_pnp(&mut state, PnpState::Removed),
             }
         }
+        let mut knows_files = true;
         for device in self.devices_from_above() {
-            self.take_down(&device);
+            self.take_down(&device, knows_files);
+            knows_files &= device.forwards_files();
         }
         let mut state = self.state();
         let files = std::mem::take(&mut state.files);
@@ -120,7 +124,8 @@ impl StackShared {
 ///
 /// Where a driver fails, the stack is removed, and its devices would be enumerated again by whatever manages them.
 impl Stack {
-    /// Has every device leave D0 for D3, the highest first, as when the system goes to sleep. A stack that does not work stays as it is.
+    /// Has every device leave D0 for D3, the highest first, as when the system goes to sleep; or for the state from which the device can wake it
+    /// ([`Device::assign_sleep_wake`](crate::Device::assign_sleep_wake)). A stack that does not work stays as it is.
     ///
     /// # Errors
     /// [`ChangeError::Callback`] where a driver fails, [`ChangeError::Within`] within a callback.
@@ -128,7 +133,8 @@ impl Stack {
         let shared = self.shared();
         let _change = shared.begin_change()?;
         if matches!(shared.pnp(), PnpState::Started | PnpState::Idle) {
-            shared.sleep(PowerState::D3, false, PnpState::Sleeping)?;
+            let (to, arm) = shared.idle.asleep();
+            shared.sleep(to, arm, PnpState::Sleeping)?;
         }
         Ok(())
     }
@@ -141,7 +147,7 @@ impl Stack {
         let shared = self.shared();
         let _change = shared.begin_change()?;
         if shared.pnp() == PnpState::Sleeping {
-            shared.wake(false)?;
+            shared.wake(shared.idle.take_woken())?;
         }
         Ok(())
     }
@@ -195,7 +201,7 @@ impl Stack {
     /// and the stack is removed afterwards.
     pub fn surprise_remove(&self) {
         let shared = self.shared();
-        if shared.pnp().is_started() {
+        if !shared.pnp().is_gone() {
             for device in shared.devices_from_above() {
                 shared.tell(&device, "surprise_removal", &|it, device| {
                     it.surprise_removal(device);

@@ -37,6 +37,10 @@ pub(crate) trait Backend: Send + Sync {
     fn stopped(&self) {}
     /// The target takes none any more.
     fn closed(&self) {}
+    /// Whether it goes with the device's hardware.
+    fn is_hardware(&self) -> bool {
+        false
+    }
     /// Whether it reads by itself while it is started.
     fn reads_by_itself(&self) -> bool {
         false
@@ -234,6 +238,11 @@ impl TargetShared {
         drop(state);
         self.backend.stopped();
         true
+    }
+
+    /// Whether it goes with the device's hardware.
+    pub(crate) fn is_hardware(&self) -> bool {
+        self.backend.is_hardware()
     }
 
     /// Whether nothing that was sent is being done.

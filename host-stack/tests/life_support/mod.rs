@@ -12,8 +12,9 @@ use std::{
 };
 
 use usbwright_host_stack::{
-    Device, DeviceCallbacks, DeviceInit, Driver, PowerState, Stack, StackBuilder, Threads,
-    status::{HResult, NtStatus},
+    Device, DeviceCallbacks, DeviceInit, Driver, File, Handle, PowerState, Rule, Stack,
+    StackBuilder, Threads,
+    status::{HResult, NtStatus, Win32Error},
     usb_target::ManualClock,
 };
 
@@ -29,6 +30,15 @@ impl Log {
     /// What was called since this was asked last.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// How many entries begin so.
+    pub(crate) fn count(&self, beginning: &str) -> usize {
+        let entries = self.0.lock().unwrap();
+        entries
+            .iter()
+            .filter(|it| it.starts_with(beginning))
+            .count()
     }
 
     pub(crate) fn has(&self, entry: &str) -> bool {
@@ -54,6 +64,8 @@ pub(crate) struct Recorder {
     /// Whether `does` counts already.
     armed: Arc<AtomicBool>,
     is_filter: bool,
+    /// It notes what becomes of files, too.
+    notes_files: bool,
     add: Add,
 }
 
@@ -65,6 +77,7 @@ impl Recorder {
             does: None,
             armed: Arc::new(AtomicBool::new(true)),
             is_filter: false,
+            notes_files: false,
             add: Arc::new(|_, _| Ok(())),
         }
     }
@@ -77,6 +90,12 @@ impl Recorder {
 
     pub(crate) fn filter(mut self) -> Self {
         self.is_filter = true;
+        self
+    }
+
+    /// Its notes tell of files, too.
+    pub(crate) fn with_files(mut self) -> Self {
+        self.notes_files = true;
         self
     }
 
@@ -150,8 +169,20 @@ macro_rules! noted_only {
 }
 
 impl DeviceCallbacks for Recorder {
-    noted!(prepare_hardware release_hardware self_managed_io_init self_managed_io_restart self_managed_io_suspend query_remove query_stop arm_wake);
-    noted_only!(d0_entry_failed self_managed_io_flush self_managed_io_cleanup surprise_removal disarm_wake wake_triggered cleanup);
+    noted!(prepare_hardware release_hardware self_managed_io_init self_managed_io_restart self_managed_io_suspend query_remove query_stop arm_wake arm_wake_from_sleep);
+    noted_only!(d0_entry_failed self_managed_io_flush self_managed_io_cleanup surprise_removal disarm_wake wake_triggered disarm_wake_from_sleep wake_from_sleep_triggered cleanup);
+
+    fn cleanup_file(&self, _device: &Device, file: &File) {
+        if self.notes_files {
+            let _ = self.called("cleanup_file", &format!(" {}", file.name()));
+        }
+    }
+
+    fn close_file(&self, _device: &Device, file: &File) {
+        if self.notes_files {
+            let _ = self.called("close_file", &format!(" {}", file.name()));
+        }
+    }
 
     fn d0_entry(&self, device: &Device, from: PowerState) -> Result<(), HResult> {
         assert!(!device.is_in_d0());
@@ -195,4 +226,45 @@ pub(crate) fn until(ready: impl Fn() -> bool) {
         assert!(Instant::now() < late, "it does not come");
         thread::yield_now();
     }
+}
+
+/// A small generator of numbers (SplitMix64).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, count: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut it = self.0;
+        it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (it ^ (it >> 31)) % count
+    }
+}
+
+/// A stack that works.
+pub(crate) struct Neighbour(Handle);
+
+impl Neighbour {
+    pub(crate) fn new() -> Self {
+        let works = |device: &Device, _: &Log| {
+            let queue = device.parallel_queue().default_queue();
+            let queue =
+                queue.on_default(|_, request| request.complete_with_information(HResult::OK, 1));
+            queue.create().map(drop)
+        };
+        let log = Log::default();
+        let (stack, _) = started(Recorder::new(&log).with(works), &log);
+        Self(stack.open_and_wait().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn works(&self) {
+        let read = self.0.read(1).wait();
+        assert_eq!((read.error(), read.information), (Win32Error::SUCCESS, 1));
+    }
+}
+
+/// The rules that drivers have broken.
+pub(crate) fn rules(stack: &Stack) -> Vec<Rule> {
+    stack.violations().iter().map(|it| it.rule).collect()
 }

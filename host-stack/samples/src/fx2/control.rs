@@ -9,7 +9,7 @@ use usbwright_host_stack::{
 
 use super::{
     hardware::{Board, BoardRequest},
-    public,
+    play, public,
 };
 
 /// The queue that gets control codes.
@@ -26,11 +26,9 @@ pub(super) fn queue(device: &Device, board: &Arc<Board>) -> Result<Queue, HResul
 fn handle(board: &Board, device: &Device, request: Request, control: Control) {
     let done = match control.code {
         public::GET_INTERRUPT_MESSAGE => return wait_for_switches(board, request),
+        public::PLAY_FILE => return have_played(board, request),
         public::GET_CONFIG_DESCRIPTOR => configuration(board, &request),
-        public::RESET_DEVICE => board
-            .hardware()
-            .and_then(|it| it.usb.reset_port())
-            .map(|()| 0),
+        public::RESET_DEVICE => board.hardware().and_then(|it| it.reset()).map(|()| 0),
         public::REENUMERATE_DEVICE => {
             let hardware = board.hardware();
             hardware
@@ -59,6 +57,15 @@ fn wait_for_switches(board: &Board, request: Request) {
         return request.complete_with_information(Win32Error::INSUFFICIENT_BUFFER, 0);
     }
     if let Some(queue) = board.interrupts.get() {
+        request.forward(queue).unwrap_or_else(SendError::complete);
+    }
+}
+
+fn have_played(board: &Board, request: Request) {
+    if let Err(status) = play::playback(&request) {
+        return request.complete_with_information(status, 0);
+    }
+    if let Some(queue) = board.files.get() {
         request.forward(queue).unwrap_or_else(SendError::complete);
     }
 }

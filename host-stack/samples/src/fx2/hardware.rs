@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
 use usbwright_host_stack::{
-    Device, Memory, Queue, SendOptions, Timeout,
+    Device, Memory, Queue, RequestCompletionParams, SendOptions, SentIoAction, Timeout,
     status::{HResult, NtStatus},
     usb::{UsbTargetDevice, UsbTargetPipe},
     usb_target::{
         PipePolicy,
-        protocol::{Setup, TransferType},
+        protocol::{Setup, TransferType, request},
     },
 };
 
@@ -24,6 +25,8 @@ const PIPE_TIMEOUT: Duration = Duration::from_secs(10);
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The dot of the seven segments.
 const DOT: u8 = 0x08;
+/// The feature selector of remote wake-up (USB 2.0 table 9-6).
+const REMOTE_WAKEUP: u16 = 1;
 
 /// The board's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,10 @@ pub(super) struct Board {
     hardware: Mutex<Option<Arc<Hardware>>>,
     /// Requests that wait for the switches.
     pub(super) interrupts: OnceLock<Queue>,
+    /// Requests that have files played.
+    pub(super) files: OnceLock<Queue>,
+    /// Whether what plays by itself may use the board.
+    awake: watch::Sender<bool>,
     switches: AtomicU8,
 }
 
@@ -90,7 +97,34 @@ impl Hardware {
 
     /// Shows that the driver has the board.
     pub(super) fn light_dot(&self, device: &Device) -> Result<(), HResult> {
-        self.set(device, BoardRequest::SetSevenSegments, DOT)
+        let shown = self.ask(device, BoardRequest::ReadSevenSegments)?;
+        self.set(device, BoardRequest::SetSevenSegments, shown | DOT)
+    }
+
+    /// Resets the board's port. A reader does not go on by itself after that.
+    pub(super) fn reset(&self) -> Result<(), HResult> {
+        let interrupts = self.interrupt.target();
+        interrupts.stop(SentIoAction::CancelSentIo)?;
+        let reset = self.usb.reset_port();
+        interrupts.start()?;
+        reset
+    }
+
+    /// Lets the board wake the host, or not (USB 2.0 §9.4.9).
+    #[doc(alias = "DEVICE_REMOTE_WAKEUP")]
+    pub(super) fn enable_wake(&self, device: &Device, on: bool) -> Result<(), HResult> {
+        let setup = Setup {
+            request_type: 0x00,
+            request: match on {
+                true => request::SET_FEATURE,
+                false => request::CLEAR_FEATURE,
+            },
+            value: REMOTE_WAKEUP,
+            index: 0,
+            length: 0,
+        };
+        let moved = self.usb.control_and_wait(device, setup, None, options());
+        moved.map(drop)
     }
 
     /// Asks the board for a byte.
@@ -126,15 +160,46 @@ impl Hardware {
         request: BoardRequest,
         memory: Option<&Memory>,
     ) -> Result<usize, HResult> {
-        let setup = Setup {
-            request_type,
-            request: request as u8,
-            value: 0,
-            index: 0,
-            length: 0,
-        };
-        let options = SendOptions::new().timeout(Timeout::After(CONTROL_TIMEOUT));
-        self.usb.control_and_wait(device, setup, memory, options)
+        let setup = setup(request_type, request);
+        self.usb.control_and_wait(device, setup, memory, options())
+    }
+
+    /// Sends the board a byte, as [`set`](Self::set) does, and does not keep the thread.
+    async fn set_later(
+        &self,
+        device: &Device,
+        request: BoardRequest,
+        value: u8,
+    ) -> Result<(), HResult> {
+        let memory = Memory::new(vec![value])?;
+        let mut own = device.create_request();
+        let setup = setup(0x40, request);
+        self.usb
+            .format_for_control_transfer(&mut own, setup, Some(&memory), None)?;
+        let sent = own.send(self.usb.target(), options());
+        let (_, params) = sent.map_err(|error| error.status)?.await;
+        ended(&params)
+    }
+}
+
+fn setup(request_type: u8, request: BoardRequest) -> Setup {
+    Setup {
+        request_type,
+        request: request as u8,
+        value: 0,
+        index: 0,
+        length: 0,
+    }
+}
+
+fn options() -> SendOptions {
+    SendOptions::new().timeout(Timeout::After(CONTROL_TIMEOUT))
+}
+
+fn ended(params: &RequestCompletionParams) -> Result<(), HResult> {
+    match params.nt_status().is_success() {
+        true => Ok(()),
+        false => Err(params.status()),
     }
 }
 
@@ -161,6 +226,38 @@ impl Board {
 
     pub(super) fn output(&self) -> Result<UsbTargetPipe, HResult> {
         Ok(self.hardware()?.output.clone())
+    }
+
+    /// The board is in D0, and what plays goes on.
+    pub(super) fn go_on(&self) {
+        self.awake.send_replace(true);
+    }
+
+    /// The board is about to leave D0.
+    pub(super) fn pause(&self) {
+        self.awake.send_replace(false);
+    }
+
+    /// Waits until the board may be used.
+    pub(super) async fn awake(&self) {
+        let mut awake = self.awake.subscribe();
+        drop(awake.wait_for(|awake| *awake).await);
+    }
+
+    /// Shows a character: its segments, and its code on the bar graph.
+    pub(super) async fn show(
+        &self,
+        device: &Device,
+        segments: u8,
+        code: u8,
+    ) -> Result<(), HResult> {
+        let hardware = self.hardware()?;
+        hardware
+            .set_later(device, BoardRequest::SetSevenSegments, segments)
+            .await?;
+        hardware
+            .set_later(device, BoardRequest::SetBarGraph, code)
+            .await
     }
 
     /// The board has told of its switches.

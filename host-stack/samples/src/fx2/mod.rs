@@ -1,20 +1,24 @@
 //! The driver of the OSR USB-FX2 board, with the public interface of the known sample.
 //!
 //! Reads and writes go to the bulk pipes, which send back what they are sent; a continuous reader waits for the switches; control codes set and read the
-//! board's displays ([`public`]).
+//! board's displays ([`public`]). A board that nobody has used for ten seconds sleeps, and wakes when it is used again or when it signals that a switch was set; it wakes the system, too.
 //!
-//! Two things differ from the UMDF 1 sample. [`RESET_DEVICE`](public::RESET_DEVICE) and [`REENUMERATE_DEVICE`](public::REENUMERATE_DEVICE) work, where WinUSB could not do
-//! them. And no file is played (`PLAY_FILE`): that code is unknown here yet.
+//! It differs from the UMDF 1 sample in this:
+//!
+//! - [`RESET_DEVICE`](public::RESET_DEVICE) and [`REENUMERATE_DEVICE`](public::REENUMERATE_DEVICE) work, where WinUSB could not do them.
+//! - A file that is played ([`PLAY_FILE`](public::PLAY_FILE)) keeps no other code waiting, ends as soon as it is cancelled, and has to be a regular one. Nobody is impersonated: the application is
+//!   in this process, and has its rights.
 
 mod control;
 mod hardware;
+mod play;
 pub mod public;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use usbwright_host_stack::{
-    CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, LockingConstraint, PowerState,
-    Queue, SentIoAction, StopAction, StopNotice,
+    CompletionCallback, Device, DeviceCallbacks, DeviceInit, Driver, IdleSettings,
+    LockingConstraint, PowerState, Queue, SentIoAction, SleepWakeSettings, StopAction, StopNotice,
     status::{HResult, NtStatus},
     usb::UsbTargetPipe,
     usb_target::{Message, ReaderConfig},
@@ -22,6 +26,10 @@ use usbwright_host_stack::{
 
 use self::hardware::{Board, Hardware};
 use crate::passing::{complete, send};
+
+/// How long nobody has used the board when it is to sleep.
+#[doc(alias = "IDLE_TIMEOUT_IN_MSEC")]
+pub const IDLE: Duration = Duration::from_secs(10);
 
 /// The driver.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +43,7 @@ impl Driver for Fx2Driver {
         read_write_queue(&device, &board)?;
         let interrupts = device.manual_queue().power_managed(false).create()?;
         let _ = board.interrupts.set(interrupts);
+        let _ = board.files.set(play::queue(&device, &board)?);
         control::queue(&device, &board)?;
         Ok(device)
     }
@@ -74,12 +83,25 @@ fn stop(_: &Queue, notice: StopNotice) {
     }
 }
 
+/// Says when the board sleeps, and that it wakes its host from that and from the system's sleep.
+fn sleeps(device: &Device) -> Result<(), HResult> {
+    let (state, enabled) = (PowerState::D2, true);
+    device.assign_idle(IdleSettings {
+        timeout: IDLE,
+        state,
+        wake: true,
+        enabled,
+    })?;
+    device.assign_sleep_wake(SleepWakeSettings { state, enabled })
+}
+
 /// The device's callbacks.
 struct Callbacks(Arc<Board>);
 
 impl DeviceCallbacks for Callbacks {
     fn prepare_hardware(&self, device: &Device) -> Result<(), HResult> {
         let hardware = Hardware::find(device)?;
+        sleeps(device)?;
         hardware.light_dot(device)?;
         let board = Arc::clone(&self.0);
         let failed = Arc::clone(&self.0);
@@ -105,15 +127,40 @@ impl DeviceCallbacks for Callbacks {
     }
 
     fn d0_entry(&self, _device: &Device, _from: PowerState) -> Result<(), HResult> {
-        self.0.hardware()?.interrupt.target().start()
+        self.0.hardware()?.interrupt.target().start()?;
+        self.0.go_on();
+        Ok(())
     }
 
     fn d0_exit(&self, _device: &Device, _to: PowerState) -> Result<(), HResult> {
+        self.0.pause();
         self.0
             .hardware()?
             .interrupt
             .target()
             .stop(SentIoAction::CancelSentIo)
+    }
+
+    fn arm_wake(&self, device: &Device) -> Result<(), HResult> {
+        self.0.hardware()?.enable_wake(device, true)
+    }
+
+    fn disarm_wake(&self, device: &Device) {
+        let disarmed = self
+            .0
+            .hardware()
+            .and_then(|it| it.enable_wake(device, false));
+        if let Err(status) = disarmed {
+            tracing::warn!("the board may wake its host still: {status}");
+        }
+    }
+
+    fn arm_wake_from_sleep(&self, device: &Device) -> Result<(), HResult> {
+        self.arm_wake(device)
+    }
+
+    fn disarm_wake_from_sleep(&self, device: &Device) {
+        self.disarm_wake(device);
     }
 
     fn self_managed_io_flush(&self, _device: &Device) {

@@ -241,6 +241,10 @@ impl Backend for DefaultPipe {
     fn takes_forgotten(&self) -> bool {
         false
     }
+
+    fn is_hardware(&self) -> bool {
+        true
+    }
 }
 
 /// Whether nothing can be put into a window.

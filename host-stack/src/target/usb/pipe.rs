@@ -341,6 +341,10 @@ impl Backend for PipeBackend {
         false
     }
 
+    fn is_hardware(&self) -> bool {
+        true
+    }
+
     fn reads_by_itself(&self) -> bool {
         self.core.is_readers()
     }
