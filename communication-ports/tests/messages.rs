@@ -381,3 +381,37 @@ fn a_callback_can_send_its_client_a_message_and_have_the_reply() {
     message.reply.unwrap().reply("back").wait().unwrap();
     assert_eq!(asking.wait(), Ok("back".into()));
 }
+
+#[test]
+fn a_message_of_a_dropped_get_goes_to_one_that_waits_already() {
+    let setup = Setup::new();
+    let (client, connection) = setup.connect();
+    let dropped = client.get_message().start();
+    assert_eq!(send(&connection, "kept").wait(), Ok(Sent::Delivered));
+    let waiting = client.get_message().start();
+    // Reads what has come for the first.
+    client.send_message("", 0).wait().unwrap_err();
+    drop(dropped);
+    let _next = send(&connection, "next");
+    assert_eq!(waiting.wait().unwrap().data, "kept");
+}
+
+#[test]
+fn a_thread_that_waits_behind_another_reads_on_when_that_has_its_message() {
+    let setup = Setup::new();
+    for _ in 0..50 {
+        let (client, connection) = setup.connect();
+        let (tell, told) = std::sync::mpsc::channel();
+        for get in [(); 3].map(|()| client.get_message().start()) {
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                let _ = tell.send(get.wait().map(|it| it.id));
+            });
+        }
+        for _ in 0..3 {
+            assert_eq!(send(&connection, "one").wait(), Ok(Sent::Delivered));
+            let heard = told.recv_timeout(support::PATIENCE);
+            assert!(matches!(heard, Ok(Ok(_))), "{heard:?}");
+        }
+    }
+}
