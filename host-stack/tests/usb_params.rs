@@ -323,6 +323,4 @@ fn a_type_is_told_as_the_request_was_formatted() {
     assert_eq!(ioctl, (RequestType::DeviceControl, true));
     let flush = ended_as(&|it| lower.format_for_flush(it).unwrap());
     assert_eq!(flush, (RequestType::Flush, false));
-    let current = ended_as(&Request::format_using_current_type);
-    assert_eq!(current, (RequestType::NoFormat, false));
 }
