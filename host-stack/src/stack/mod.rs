@@ -19,7 +19,7 @@ pub use self::{
 };
 use crate::{
     application::{Handle, OpenOptions, Opening},
-    buffers::Agreed,
+    buffers::{Agreed, IoType},
     callbacks::Driver,
     device::{Device, DeviceShared},
     file::File,
@@ -50,6 +50,8 @@ pub(crate) struct StackShared {
     /// How drivers get at data, once their devices are made.
     agreed: OnceLock<Agreed>,
     copies_neither: bool,
+    /// What drivers want that say nothing of it themselves.
+    io_types: Vec<(Arc<str>, IoType)>,
     state: Mutex<State>,
     spare: Mutex<Vec<Arc<Irp>>>,
     idle: Arc<Idle>,
