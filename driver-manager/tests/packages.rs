@@ -96,6 +96,7 @@ fn part() -> impl Strategy<Value = String> {
         Just("[host-policy]\n".to_owned()),
         "(host|devices|driver|framework|filter|UmdfService|UmdfServiceOrder|restarts|RWPreference|RetrievalMode) = ('[a-zé\t]{0,3}'|'upper'|'Direct'|'Deferred'|[0-9]{1,50}|\\['a', 'é', \\{\\}\\]|\\{ a = 1 \\}|-0x|\"\\\\u00)\n",
         Just("devices = ['USB\\Class_FF']\n".to_owned()),
+        Just("host = \"\\u001b[2J\"\n".to_owned()),
         Just("\u{feff}\r".to_owned()),
     ]
 }
@@ -104,9 +105,11 @@ proptest! {
     #[test]
     fn no_text_panics_and_each_that_is_wrong_is_told(parts in prop::collection::vec(part(), 0..12)) {
         let text = parts.concat();
-        if let Err(error) = Package::parse(Path::new("a/b.toml"), &text, HostCheck::Skipped) {
+        if let Err(error) = Package::parse(Path::new("a/b.toml"), &text, HostCheck::Required) {
             prop_assert!(!error.problems().is_empty());
-            prop_assert!(error.to_string().contains("a/b.toml:"));
+            let told = error.to_string();
+            prop_assert!(told.contains("a/b.toml:"));
+            prop_assert!(!told.contains('\u{1b}'), "no control character reaches a terminal");
         }
     }
 }

@@ -17,6 +17,8 @@ use super::{
 pub(super) struct Draft<'a> {
     pub(super) host: Option<At<&'a str>>,
     pub(super) devices: Vec<At<HardwareId>>,
+    /// Nothing was wrong with any of the drivers.
+    pub(super) are_drivers_read: bool,
     /// The lowest first.
     pub(super) drivers: Vec<DriverDraft<'a>>,
     /// The names of `UmdfServiceOrder`.
@@ -35,7 +37,7 @@ pub(super) fn read(
 ) -> Option<Package> {
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let remedy = "write it as TOML: https://toml.io/en/v1.0.0";
+        let remedy = r"write texts in single quotes, where `\` stands for itself, and all else as TOML has it: https://toml.io/en/v1.0.0";
         problems.add(error.span().unwrap_or_default(), error.message(), remedy);
     }
     if !errors.is_empty() {
@@ -62,6 +64,14 @@ pub(super) fn read(
 impl<'a> Draft<'a> {
     fn read(mut table: Table<'a>, problems: &mut Problems) -> Self {
         let host = table.text("host", problems);
+        if let Some(host) = host.as_ref().filter(|it| it.value.is_empty()) {
+            let remedy = "name the program that has the drivers, or leave `host` out";
+            problems.add(
+                host.place.clone(),
+                "the host executable has no name",
+                remedy,
+            );
+        }
         let devices = read_devices(&mut table, problems);
         let has_drivers = table.has("driver");
         let drivers = table.tables("driver", problems);
@@ -69,12 +79,14 @@ impl<'a> Draft<'a> {
             let remedy = "add [[driver]], and below it UmdfService = '…'";
             problems.add(0..0, "the package has no drivers", remedy);
         }
+        let before = problems.0.len();
         let drivers = drivers.into_iter();
         let drivers = drivers.filter_map(|it| DriverDraft::read(it, problems));
         let drivers = drivers.collect();
         let mut draft = Self {
             host,
             devices,
+            are_drivers_read: problems.0.len() == before,
             drivers,
             order: None,
             directives: Directives::default(),
@@ -133,8 +145,11 @@ fn read_devices<'a>(table: &mut Table<'a>, problems: &mut Problems) -> Vec<At<Ha
                 place: text.place,
             }),
             Err(error) => {
-                let what = format!("{:?} is no hardware id: {error}", text.value);
-                problems.add(text.place, what, FORMS);
+                problems.add(
+                    text.place,
+                    format!("this is no hardware id: {error}"),
+                    FORMS,
+                );
             }
         }
     }

@@ -10,23 +10,23 @@ use super::{
     draft::Draft,
     driver::DriverDraft,
     problem::Problems,
-    table::{At, nearest},
+    table::{At, listed, nearest},
 };
 
-/// Checks what was read, and puts its drivers into their order.
+/// Checks what was read, and puts its drivers into their order. What drivers are to each other is looked at only where each of them is right: what follows from another
+/// mistake is not told.
 pub(super) fn check(draft: &mut Draft<'_>, problems: &mut Problems) {
     check_devices(&draft.devices, problems);
     let before = problems.0.len();
     check_names(&draft.drivers, problems);
-    // An order of names that are not unique says nothing.
-    if problems.0.len() == before {
-        sort(draft, problems);
-    }
-    check_roles(&draft.drivers, problems);
     check_versions(&draft.drivers, problems);
+    if draft.are_drivers_read && problems.0.len() == before {
+        sort(draft, problems);
+        check_roles(&draft.drivers, problems);
+    }
     let before = problems.0.len();
     check_directness(draft, problems);
-    if problems.0.len() == before {
+    if draft.are_drivers_read && problems.0.len() == before {
         check_preferences(&draft.drivers, problems);
     }
 }
@@ -64,25 +64,7 @@ fn sort(draft: &mut Draft<'_>, problems: &mut Problems) {
     let Some(order) = &draft.order else { return };
     let before = problems.0.len();
     let names: Vec<&str> = draft.drivers.iter().map(|it| it.name.value).collect();
-    for (index, name) in order.value.iter().enumerate() {
-        if !names.contains(&name.value) {
-            let what = format!("the package has no driver {:?}", name.value);
-            let remedy = match nearest(name.value, &names) {
-                Some(nearest) => format!("did you mean {nearest:?}?"),
-                None => format!("its drivers are {}", names.join(", ")),
-            };
-            problems.add(name.place.clone(), what, remedy);
-        }
-        let first = order.value[..index].iter();
-        if let Some(first) = first.into_iter().find(|it| it.value == name.value) {
-            problems.add_with(
-                name.place.clone(),
-                (first.place.clone(), "here first"),
-                format!("the driver {:?} is there twice", name.value),
-                "leave one of them out",
-            );
-        }
-    }
+    check_order(&order.value, &names, problems);
     for name in &names {
         if !order.value.iter().any(|it| it.value == *name) {
             let what = format!("the driver {name:?} is not in the order of the stack");
@@ -93,6 +75,28 @@ fn sort(draft: &mut Draft<'_>, problems: &mut Problems) {
     if problems.0.len() == before {
         let place = |name: &str| order.value.iter().position(|it| it.value == name);
         draft.drivers.sort_by_key(|it| place(it.name.value));
+    }
+}
+
+/// An order has names of drivers only, and each once.
+fn check_order(order: &[At<&str>], names: &[&str], problems: &mut Problems) {
+    for (index, name) in order.iter().enumerate() {
+        if !names.contains(&name.value) {
+            let what = format!("the package has no driver {:?}", name.value);
+            let remedy = match nearest(name.value, names) {
+                Some(nearest) => format!("did you mean {nearest:?}?"),
+                None => format!("its drivers are {}", listed(names)),
+            };
+            problems.add(name.place.clone(), what, remedy);
+        }
+        if let Some(first) = order[..index].iter().find(|it| it.value == name.value) {
+            problems.add_with(
+                name.place.clone(),
+                (first.place.clone(), "here first"),
+                format!("the driver {:?} is there twice", name.value),
+                "leave one of them out",
+            );
+        }
     }
 }
 

@@ -234,7 +234,8 @@ fn is_no(
     );
 }
 
-fn listed(names: &[&str]) -> String {
+/// Names in quotes.
+pub(super) fn listed(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|it| format!("{it:?}")).collect();
     quoted.join(", ")
 }
