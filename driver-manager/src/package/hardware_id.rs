@@ -50,6 +50,14 @@ pub enum HardwareIdError {
         /// How many digits should follow.
         digits: usize,
     },
+    /// It ends early.
+    #[error("`{wanted}` and {digits} hexadecimal digits are missing at its end")]
+    Missing {
+        /// How the part that is missing begins.
+        wanted: &'static str,
+        /// How many digits it has.
+        digits: usize,
+    },
     /// There is more than one of its kind has.
     #[error("nothing may follow where {0:?} is")]
     Rest(String),
@@ -202,6 +210,9 @@ impl Parts<'_> {
         digits: usize,
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, HardwareIdError> {
+        if self.0.is_empty() {
+            return Err(HardwareIdError::Missing { wanted, digits });
+        }
         let found = self.first();
         let value = strip(found, wanted)
             .filter(|it| it.len() == digits && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -283,7 +294,7 @@ mod tests {
         );
         assert_eq!(
             told(r"USB\VID_0547"),
-            r#""" is not `PID_` and 4 hexadecimal digits"#
+            "`PID_` and 4 hexadecimal digits are missing at its end"
         );
         assert_eq!(
             told(r"USB\VID_0547&PID_1002&MI_00&REV_0000"),
