@@ -236,6 +236,27 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn driver_packages_are_checked_all_at_once() {
+    insta::assert_snapshot!("help_stack_check", printed(&["stack", "check", "--help"]));
+    let right = "host-stack/samples/packages/fx2.toml";
+    assert_eq!(
+        printed(&["stack", "check", "--no-host", right]),
+        format!("{right}: USB\\VID_0547&PID_1002: filter over fx2, in the pool\n")
+    );
+    let told = failure(&["stack", "check", right]);
+    let missing = "error: there is no host executable host-stack/samples/packages/fx2-host\n";
+    assert!(told.contains(missing), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [first, second, none] = ["first.toml", "second.toml", "none.toml"].map(path);
+    fs::write(&first, "devices = ['USB\\VID_0547']\ndriver = 1\n").unwrap();
+    fs::write(&second, "devices = [").unwrap();
+    let told = failure(&["stack", "check", "--no-host", &first, right, &second, &none]);
+    let told = told.replace(folder.path().to_str().unwrap(), "FOLDER");
+    insta::assert_snapshot!("stack_check", told);
+}
+
+#[test]
 fn completions_and_man_pages_are_generated_for_every_command() {
     let commands = commands();
     for shell in ["bash", "zsh", "fish"] {

@@ -46,6 +46,18 @@ pub struct IoType {
     pub direct_threshold: usize,
 }
 
+impl IoType {
+    /// Whether drivers go together in one stack, each with its name.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn agree<'a>(
+        drivers: impl Iterator<Item = (&'a str, Self)> + Clone,
+    ) -> Result<(), IoTypeError> {
+        Agreed::between(drivers).map(drop)
+    }
+}
+
 /// Why the drivers of a stack don't go together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IoTypeError {

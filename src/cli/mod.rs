@@ -17,6 +17,7 @@ mod open;
 mod port;
 mod serve;
 mod show;
+mod stack;
 mod tree;
 mod usb_ids;
 mod usbtest;
@@ -61,6 +62,7 @@ enum Command {
     Show(show::Arguments),
     Tree(tree::Arguments),
     Io(io::Arguments),
+    Stack(stack::Arguments),
     Port(port::Arguments),
     Detach(detach::Arguments),
     Usbtest(usbtest::Arguments),
@@ -84,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Show(arguments) => show::run(&arguments),
         Command::Tree(arguments) => tree::run(&arguments),
         Command::Io(arguments) => io::run(&arguments, cli.quiet),
+        Command::Stack(arguments) => stack::run(&arguments),
         Command::Port(arguments) => port::run(&arguments),
         Command::Detach(arguments) => detach::run(&arguments),
         Command::Usbtest(arguments) => usbtest::run(&arguments),

@@ -29,6 +29,7 @@ pub struct StackBuilder {
     on_violation: OnViolation,
     copies_neither: bool,
     names: DeviceNames,
+    io_types: Vec<(Arc<str>, IoType)>,
 }
 
 /// Why a stack did not start.
@@ -94,6 +95,12 @@ impl StackBuilder {
         self
     }
 
+    /// How a driver gets at data that says nothing of it itself ([`DeviceInit::set_io_type_preference`]). Drivers that the stack does not have make no difference.
+    pub fn io_type_preference(mut self, driver: &str, wanted: IoType) -> Self {
+        self.io_types.push((driver.into(), wanted));
+        self
+    }
+
     /// Loads the drivers, has them make their devices, the lowest first, and starts these.
     ///
     /// # Errors
@@ -135,6 +142,7 @@ impl StackBuilder {
             names: self.names.clone(),
             owner: OnceLock::new(),
             outside: Mutex::default(),
+            io_types: self.io_types.clone(),
             state: Mutex::new(State {
                 loaded: 0,
                 devices: Vec::new(),
@@ -187,6 +195,8 @@ impl StackShared {
 
     fn init(&self, driver: &Arc<str>, usb: Option<&usbwright_target::Device>) -> DeviceInit {
         let lower: Option<Weak<DeviceShared>> = self.state().devices.last().map(Arc::downgrade);
+        let mut wanted = self.io_types.iter().rev();
+        let io_type = wanted.find_map(|(name, it)| (name == driver).then_some(*it));
         DeviceInit {
             driver: Arc::clone(driver),
             scheduler: Arc::clone(&self.scheduler),
@@ -196,7 +206,7 @@ impl StackShared {
             is_filter: false,
             locking: LockingConstraint::default(),
             auto_forward: None,
-            io_type: IoType::default(),
+            io_type: io_type.unwrap_or_default(),
             owns_power_policy: None,
             idle: Arc::clone(&self.idle),
             stack: Weak::clone(&self.this),

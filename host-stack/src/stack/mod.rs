@@ -28,7 +28,7 @@ pub(crate) use self::{
 };
 use crate::{
     application::{Handle, OpenOptions, Opening},
-    buffers::Agreed,
+    buffers::{Agreed, IoType},
     callbacks::Driver,
     device::{Device, DeviceShared},
     file::File,
@@ -59,6 +59,8 @@ pub(crate) struct StackShared {
     owner: OnceLock<Weak<Owner>>,
     /// Drivers of other stacks that have opened this one.
     outside: Mutex<Vec<Weak<dyn Outsider>>>,
+    /// What drivers want that say nothing of it themselves.
+    io_types: Vec<(Arc<str>, IoType)>,
     state: Mutex<State>,
     /// As its state has it.
     is_gone: AtomicBool,

@@ -1,0 +1,28 @@
+//! What decides which drivers run for which USB device, and how: driver packages.
+//!
+//! A [`Package`](package::Package) is a file that says which devices a driver's host executable is for, the order of its stack, the directives of the framework and
+//! what its host process may use:
+//!
+//! ```
+//! use std::path::Path;
+//! use usbwright_driver_manager::package::{HardwareId, HostCheck, Package};
+//!
+//! let text = r"
+//! devices = ['USB\VID_0547&PID_1002']
+//!
+//! [[driver]]
+//! UmdfService = 'fx2'
+//!
+//! [[driver]]
+//! UmdfService = 'inverter'
+//! filter = 'upper'
+//! ";
+//! let package = Package::parse(Path::new("fx2.toml"), text, HostCheck::Skipped)?;
+//! assert_eq!(package.to_string(), r"USB\VID_0547&PID_1002: inverter over fx2");
+//!
+//! let device: HardwareId = r"USB\VID_0547&PID_1002".parse()?;
+//! assert!(package.rank(&[device]).is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod package;
