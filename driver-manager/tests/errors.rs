@@ -219,7 +219,7 @@ struct Folder(tempfile::TempDir);
 impl Folder {
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        folder.write("fx2.toml", &[DEVICES, FX2].concat());
+        folder.write("fx2.toml", [DEVICES, FX2].concat());
         folder
     }
 
