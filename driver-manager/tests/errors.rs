@@ -102,6 +102,11 @@ fn a_hardware_id_that_is_there_twice_is_told_with_both_places() {
 fn a_package_for_nothing_is_told_what_is_missing() {
     insta::assert_snapshot!(told(&[""]));
     insta::assert_snapshot!(told(&["devices = []\n[[driver]]\nfilter = 'upper'\n"]));
+    let told = told(&[DEVICES, "driver = []\n"]);
+    assert!(
+        told.contains("error: the package has no drivers\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -186,6 +191,18 @@ fn what_is_not_toml_is_told_with_every_place() {
         "devices = [\"USB\\VID_0547\"]\n",
         "[[driver]\nUmdfService = 'fx2\n",
     ]));
+}
+
+#[test]
+fn a_stack_of_too_many_drivers_is_told_with_the_limit() {
+    let filter = |it: i32| format!("[[driver]]\nUmdfService = 'f{it}'\nfilter = 'upper'\n");
+    let filters: String = (0..32).map(filter).collect();
+    let told = told(&[DEVICES, FX2, &filters]);
+    assert!(
+        told.starts_with("error: the stack has 33 drivers\n"),
+        "{told}"
+    );
+    assert!(told.ends_with("= help: a stack has at most 32"), "{told}");
 }
 
 #[test]

@@ -6,9 +6,9 @@ use toml::de::DeTable;
 
 use super::{
     HardwareId, HostCheck, HostPolicy, Package,
-    directives::{Directives, HostProcessSharing},
+    directives::Directives,
     driver::DriverDraft,
-    problem::{Problems, Span},
+    problem::Problems,
     rules,
     table::{At, Table},
 };
@@ -24,7 +24,6 @@ pub(super) struct Draft<'a> {
     /// The names of `UmdfServiceOrder`.
     pub(super) order: Option<At<Vec<At<&'a str>>>>,
     pub(super) directives: Directives,
-    pub(super) sharing: Span,
     pub(super) policy: HostPolicy,
 }
 
@@ -73,14 +72,9 @@ impl<'a> Draft<'a> {
             );
         }
         let devices = read_devices(&mut table, problems);
-        let has_drivers = table.has("driver");
-        let drivers = table.tables("driver", problems);
-        if !has_drivers {
-            let remedy = "add [[driver]], and below it UmdfService = '…'";
-            problems.add(0..0, "the package has no drivers", remedy);
-        }
         let before = problems.0.len();
-        let drivers = drivers.into_iter();
+        let tables = read_driver_tables(&mut table, problems);
+        let drivers = tables.into_iter();
         let drivers = drivers.filter_map(|it| DriverDraft::read(it, problems));
         let drivers = drivers.collect();
         let mut draft = Self {
@@ -90,7 +84,6 @@ impl<'a> Draft<'a> {
             drivers,
             order: None,
             directives: Directives::default(),
-            sharing: 0..0,
             policy: HostPolicy::default(),
         };
         if let Some(framework) = table.table("framework", problems) {
@@ -105,9 +98,8 @@ impl<'a> Draft<'a> {
 
     fn read_framework(&mut self, mut table: Table<'a>, problems: &mut Problems) {
         self.order = table.texts("UmdfServiceOrder", problems);
-        let sharing: At<HostProcessSharing> = table.choice("UmdfHostProcessSharing", problems);
         self.directives = Directives {
-            host_process_sharing: sharing.value,
+            host_process_sharing: table.choice("UmdfHostProcessSharing", problems).value,
             impersonation_level: table.choice("UmdfImpersonationLevel", problems).value,
             method_neither_action: table.choice("UmdfMethodNeitherAction", problems).value,
             dispatcher: table.choice("UmdfDispatcher", problems).value,
@@ -117,19 +109,37 @@ impl<'a> Draft<'a> {
             direct_hardware_access: table.choice("UmdfDirectHardwareAccess", problems).value,
             host_priority: table.choice("UmdfHostPriority", problems).value,
         };
-        self.sharing = sharing.place;
         table.finish(problems);
     }
+}
+
+/// How many drivers a stack may have.
+const MOST_DRIVERS: usize = 32;
+
+fn read_driver_tables<'a>(table: &mut Table<'a>, problems: &mut Problems) -> Vec<Table<'a>> {
+    let before = problems.0.len();
+    let mut drivers = table.tables("driver", problems);
+    if drivers.is_empty() && problems.0.len() == before {
+        let remedy = "add [[driver]], and below it UmdfService = '…'";
+        problems.add(0..0, "the package has no drivers", remedy);
+    }
+    if let Some(first) = drivers.get(MOST_DRIVERS) {
+        let what = format!("the stack has {} drivers", drivers.len());
+        let remedy = format!("a stack has at most {MOST_DRIVERS}");
+        problems.add(first.place.clone(), what, remedy);
+        drivers.truncate(MOST_DRIVERS);
+    }
+    drivers
 }
 
 /// An id of each kind, for whoever has to write one.
 const FORMS: &str = r"write 'USB\VID_0547&PID_1002', where &REV_0000 and &MI_00 may follow, or 'USB\Class_FF&SubClass_00&Prot_00' or the beginning of it; in single quotes, as `\` means something else in double ones";
 
 fn read_devices<'a>(table: &mut Table<'a>, problems: &mut Problems) -> Vec<At<HardwareId>> {
-    let has_devices = table.has("devices");
+    let before = problems.0.len();
     let texts = table.texts("devices", problems);
-    let is_empty = texts.as_ref().is_some_and(|it| it.value.is_empty());
-    if !has_devices || is_empty {
+    let has_none = texts.as_ref().is_none_or(|it| it.value.is_empty());
+    if has_none && problems.0.len() == before {
         let place = texts.as_ref().map_or(0..0, |it| it.place.clone());
         problems.add(
             place,

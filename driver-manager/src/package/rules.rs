@@ -194,28 +194,29 @@ fn check_directness(draft: &Draft<'_>, problems: &mut Problems) {
 /// Drivers agree on how they get at data, on reads and writes as on control codes.
 fn check_preferences(drivers: &[DriverDraft<'_>], problems: &mut Problems) {
     let all = || drivers.iter().map(|it| (it.name.value, it.driver.io_type));
-    let of = |read_write, control, it: IoType| IoType {
-        retrieval: Retrieval::Deferred,
-        read_write: if read_write {
-            it.read_write
-        } else {
-            Access::BufferedOrDirect
-        },
-        control: if control {
-            it.control
-        } else {
-            Access::BufferedOrDirect
-        },
-        ..it
+    let only = |is_control: bool, it: IoType| {
+        let kept = |is_kept, access| {
+            if is_kept {
+                access
+            } else {
+                Access::BufferedOrDirect
+            }
+        };
+        IoType {
+            retrieval: Retrieval::Deferred,
+            read_write: kept(!is_control, it.read_write),
+            control: kept(is_control, it.control),
+            ..it
+        }
     };
     for is_control in [false, true] {
-        let wanted = all().map(|(name, it)| (name, of(!is_control, is_control, it)));
-        let Err(error) = IoType::agree(wanted) else {
-            continue;
-        };
-        let IoTypeError::Incompatible {
-            buffered, direct, ..
-        } = &error
+        let wanted = all().map(|(name, it)| (name, only(is_control, it)));
+        let agreed = IoType::agree(wanted);
+        let Err(IoTypeError::Incompatible {
+            what,
+            buffered,
+            direct,
+        }) = agreed
         else {
             continue;
         };
@@ -227,9 +228,11 @@ fn check_preferences(drivers: &[DriverDraft<'_>], problems: &mut Problems) {
             })
         };
         problems.add_with(
-            place(direct),
-            (place(buffered), "buffered only"),
-            error.to_string(),
+            place(&direct),
+            (place(&buffered), "buffered only"),
+            format!(
+                "driver {direct} takes {what} direct only, and driver {buffered} buffered only"
+            ),
             "write 'BufferedOrDirect' for one of them",
         );
     }
