@@ -1,5 +1,6 @@
 //! What holds of a device's life in whatever order things are done: seeds decide. And with real threads.
 
+mod dice;
 mod life_support;
 
 use std::{
@@ -18,10 +19,8 @@ use usbwright_host_stack::{
     usb_target::ManualClock,
 };
 
-use life_support::{Dice, Log, Recorder};
-
-/// Schedules that are tried.
-const SCHEDULES: u64 = 10_000;
+use dice::{Dice, try_all};
+use life_support::{Log, Recorder};
 
 /// What a driver keeps of its queue's requests.
 #[derive(Default)]
@@ -41,7 +40,7 @@ impl Kept {
     }
 
     /// Answers a notice in one way or another.
-    fn answer(&self, notice: StopNotice, way: u64) {
+    fn answer(&self, notice: StopNotice, way: usize) {
         let request = self.take(Some(notice.request()));
         match (request, way) {
             (Some(request), 0) if notice.action() == StopAction::Suspend => {
@@ -129,7 +128,13 @@ fn check(told: &[String]) {
 }
 
 /// Does something to a stack.
-fn act(stack: &Stack, clock: &ManualClock, kept: &Kept, awake: &mut Option<StayAwake>, what: u64) {
+fn act(
+    stack: &Stack,
+    clock: &ManualClock,
+    kept: &Kept,
+    awake: &mut Option<StayAwake>,
+    what: usize,
+) {
     match what {
         0 => kept.complete_one(),
         1 => stack.suspend().unwrap(),
@@ -146,9 +151,8 @@ fn act(stack: &Stack, clock: &ManualClock, kept: &Kept, awake: &mut Option<StayA
 
 #[test]
 fn whatever_becomes_of_a_device_what_it_begins_is_undone_and_what_was_asked_of_it_ends() {
-    for seed in 0..SCHEDULES {
+    try_all("what becomes of a device", |seed, mut dice| {
         let (log, kept, clock) = (Log::default(), Arc::<Kept>::default(), ManualClock::new());
-        let mut dice = Dice(seed);
         let stack = Stack::builder()
             .driver("test", keeping(&log, &kept, seed))
             .threads(Threads::Seeded(seed))
@@ -167,11 +171,11 @@ fn whatever_becomes_of_a_device_what_it_begins_is_undone_and_what_was_asked_of_i
             0 => stack.remove().unwrap(),
             _ => stack.surprise_remove(),
         }
-        assert!(asked.iter().all(Io::has_ended), "seed {seed}");
-        assert_eq!(stack.violations(), [], "seed {seed}");
+        assert!(asked.iter().all(Io::has_ended));
+        assert_eq!(stack.violations(), []);
         drop((awake, handle, stack));
         check(&log.take());
-    }
+    });
 }
 
 #[test]

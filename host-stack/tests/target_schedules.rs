@@ -1,5 +1,6 @@
 //! What holds of file targets and remote targets in whatever order things are done: seeds decide, and the operating system does.
 
+mod dice;
 mod support;
 
 use std::{
@@ -9,10 +10,10 @@ use std::{
     time::Duration,
 };
 
+use dice::{Dice, try_all};
 use support::{
     broken, builder, driver,
     own::{How, Own, how},
-    seeds::{Dice, try_all},
 };
 use usbwright_host_stack::{
     Cancelable, Device, DeviceNames, FileTarget, IoTarget, Memory, OpenOptions, Queue,

@@ -4,7 +4,7 @@
 const SCHEDULES: u64 = 10_000;
 
 /// A small generator of numbers (SplitMix64).
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     /// A number below `count`.

@@ -228,19 +228,6 @@ pub(crate) fn until(ready: impl Fn() -> bool) {
     }
 }
 
-/// A small generator of numbers (SplitMix64).
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, count: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut it = self.0;
-        it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (it ^ (it >> 31)) % count
-    }
-}
-
 /// A stack that works.
 pub(crate) struct Neighbour(Handle);
 

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 pub(crate) mod own;
-pub(crate) mod seeds;
 
 use std::{
     collections::VecDeque,
