@@ -21,7 +21,7 @@ use rustix::{
     net::{SendFlags, Shutdown, shutdown, sockopt},
 };
 use usbwright_protocol::Outside;
-use usbwright_wire_io::{Awake, LONGEST, Outbox, Wait};
+use usbwright_wire_io::{Awake, Outbox, Wait, longest};
 
 use super::{PeerError, inlet::Inlet, session::Session, window::PATIENCE};
 
@@ -299,7 +299,7 @@ impl Wire {
 
     /// Reads, waiting for something to come for `timeout` at the most.
     fn read(&self, inlet: &mut Inlet, timeout: Option<Duration>) -> Result<usize, Errno> {
-        if timeout.is_none_or(|timeout| timeout > LONGEST) {
+        if timeout.is_none_or(|timeout| timeout > longest()) {
             match self.look(inlet)? {
                 Some(count) => return Ok(count),
                 None if self.is_interrupted() => return Err(Errno::AGAIN),
