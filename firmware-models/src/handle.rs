@@ -4,7 +4,11 @@ use std::task::{Context, Poll};
 
 use usbwright_emulator::EmulatedDevice;
 
-use crate::osr_fx2::{self, Board};
+use crate::{
+    hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
+    osr_fx2::{self, Board},
+    shared,
+};
 
 /// A device that was made, and what its user has of it.
 #[derive(Debug)]
@@ -31,6 +35,14 @@ impl From<EmulatedDevice> for Made {
 pub enum Handle {
     /// The switches and displays of `osr-fx2`.
     Board(Board),
+    /// Keys and LEDs.
+    Keyboard(Keyboard),
+    /// Motion and buttons.
+    Mouse(Mouse),
+    /// Places and buttons.
+    Tablet(Tablet),
+    /// Sticks and buttons.
+    Gamepad(Gamepad),
 }
 
 /// What a user sees of a function.
@@ -38,6 +50,10 @@ pub enum Handle {
 pub enum State {
     /// Of `osr-fx2`.
     Board(osr_fx2::State),
+    /// Of a keyboard.
+    Keyboard(KeyboardState),
+    /// Of a mouse, a tablet or a gamepad.
+    Pointer(PointerState),
 }
 
 /// Waits for a function's changes, as the `changes` of its own handle does.
@@ -45,6 +61,10 @@ pub enum State {
 pub enum Changes {
     /// Of `osr-fx2`.
     Board(osr_fx2::Changes),
+    /// Of a keyboard.
+    Keyboard(shared::Changes<KeyboardState>),
+    /// Of a mouse, a tablet or a gamepad.
+    Pointer(shared::Changes<PointerState>),
 }
 
 impl Handle {
@@ -52,6 +72,10 @@ impl Handle {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Board(_) => "osr-fx2",
+            Self::Keyboard(_) => "keyboard",
+            Self::Mouse(_) => "mouse",
+            Self::Tablet(_) => "tablet",
+            Self::Gamepad(_) => "gamepad",
         }
     }
 
@@ -59,6 +83,10 @@ impl Handle {
     pub fn state(&self) -> State {
         match self {
             Self::Board(board) => State::Board(board.state()),
+            Self::Keyboard(keyboard) => State::Keyboard(keyboard.state()),
+            Self::Mouse(mouse) => State::Pointer(mouse.state()),
+            Self::Tablet(tablet) => State::Pointer(tablet.state()),
+            Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
         }
     }
 
@@ -66,6 +94,10 @@ impl Handle {
     pub fn changes(&self) -> Changes {
         match self {
             Self::Board(board) => Changes::Board(board.changes()),
+            Self::Keyboard(keyboard) => Changes::Keyboard(keyboard.changes()),
+            Self::Mouse(mouse) => Changes::Pointer(mouse.changes()),
+            Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
+            Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
         }
     }
 }
@@ -81,6 +113,8 @@ impl Changes {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<State>> {
         match self {
             Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
+            Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
+            Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
         }
     }
 }

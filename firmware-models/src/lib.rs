@@ -6,6 +6,7 @@
 pub mod disk;
 pub mod gadget_zero;
 mod handle;
+pub mod hid;
 pub mod osr_fx2;
 mod parameters;
 mod shared;
@@ -52,7 +53,15 @@ pub struct Parameter {
 }
 
 /// Every model.
-pub static MODELS: &[Model] = &[gadget_zero::MODEL, disk::MODEL, osr_fx2::MODEL];
+pub static MODELS: &[Model] = &[
+    gadget_zero::MODEL,
+    disk::MODEL,
+    osr_fx2::MODEL,
+    hid::KEYBOARD,
+    hid::MOUSE,
+    hid::TABLET,
+    hid::GAMEPAD,
+];
 
 /// The model of that name.
 pub fn model(name: &str) -> Option<&'static Model> {
