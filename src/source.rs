@@ -182,6 +182,24 @@ impl Source {
     }
 }
 
+impl Source {
+    /// The same device at another speed.
+    ///
+    /// # Errors
+    /// Why it can't run at it.
+    pub fn at_speed(&self, speed: &str) -> Result<Self, String> {
+        match self {
+            Self::Model(spec) => match spec.at_speed(speed) {
+                Ok(spec) => Ok(Self::Model(spec)),
+                Err(error) => Err(error.to_string()),
+            },
+            Self::Remote(_) | Self::Libusb(_) => Err(
+                "it is a device that is somewhere else, which has the speed that it has".to_owned(),
+            ),
+        }
+    }
+}
+
 impl FromStr for Source {
     type Err = SourceError;
 

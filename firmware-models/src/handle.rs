@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use usbwright_emulator::EmulatedDevice;
 
 use crate::{
+    disk::{DriveState, Media, MediaChanges},
     hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
     osr_fx2::{self, Board},
     shared,
@@ -43,6 +44,8 @@ pub enum Handle {
     Tablet(Tablet),
     /// Sticks and buttons.
     Gamepad(Gamepad),
+    /// The media of a disk.
+    Disk(Media),
 }
 
 /// What a user sees of a function.
@@ -54,6 +57,8 @@ pub enum State {
     Keyboard(KeyboardState),
     /// Of a mouse, a tablet or a gamepad.
     Pointer(PointerState),
+    /// Of a disk, for each logical unit.
+    Disk(Vec<DriveState>),
 }
 
 /// Waits for a function's changes, as the `changes` of its own handle does.
@@ -65,6 +70,8 @@ pub enum Changes {
     Keyboard(shared::Changes<KeyboardState>),
     /// Of a mouse, a tablet or a gamepad.
     Pointer(shared::Changes<PointerState>),
+    /// Of a disk.
+    Disk(MediaChanges),
 }
 
 impl Handle {
@@ -76,6 +83,7 @@ impl Handle {
             Self::Mouse(_) => "mouse",
             Self::Tablet(_) => "tablet",
             Self::Gamepad(_) => "gamepad",
+            Self::Disk(_) => "disk",
         }
     }
 
@@ -87,6 +95,7 @@ impl Handle {
             Self::Mouse(mouse) => State::Pointer(mouse.state()),
             Self::Tablet(tablet) => State::Pointer(tablet.state()),
             Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
+            Self::Disk(media) => State::Disk(media.state()),
         }
     }
 
@@ -98,6 +107,7 @@ impl Handle {
             Self::Mouse(mouse) => Changes::Pointer(mouse.changes()),
             Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
             Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
+            Self::Disk(media) => Changes::Disk(media.changes()),
         }
     }
 }
@@ -115,6 +125,7 @@ impl Changes {
             Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
             Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
             Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
+            Self::Disk(changes) => changes.poll_next(cx).map(|it| it.map(State::Disk)),
         }
     }
 }

@@ -81,6 +81,19 @@ impl Spec {
         self.parameters.clone()
     }
 
+    /// The same at another speed.
+    ///
+    /// # Errors
+    /// Where the model does not run at it.
+    pub fn at_speed(&self, speed: &str) -> Result<Self, SpecError> {
+        let is_speed = |word: &String| word == "speed" || word.starts_with("speed=");
+        let mut words = words(&self.text);
+        words.retain(|word| !is_speed(word));
+        words.insert(1, format!("speed={speed}"));
+        let text: Vec<_> = words.iter().map(|word| word.replace(',', ",,")).collect();
+        text.join(",").parse()
+    }
+
     /// Makes the device. Its (micro)frames count from `now`.
     ///
     /// # Errors
@@ -236,6 +249,16 @@ mod tests {
         ] {
             assert!(error(text).contains(told), "{text}: {}", error(text));
         }
+    }
+
+    #[test]
+    fn a_spec_is_had_at_another_speed() {
+        let spec: Spec = "disk,image=a,,b,speed=full,ro".parse().unwrap();
+        let other = spec.at_speed("super").unwrap();
+        assert_eq!(other.to_string(), "disk,speed=super,image=a,,b,ro");
+        assert_eq!(other.speed(), Speed::Super);
+        let told = spec.at_speed("low").unwrap_err().to_string();
+        assert!(told.contains("it takes one of high, full, super"), "{told}");
     }
 
     #[test]
