@@ -166,9 +166,18 @@ impl Source {
     /// # Errors
     /// As there.
     pub fn open_with_handles(&self, now: Instant) -> Result<Opened, OpenError> {
+        self.open_again(now, &[])
+    }
+
+    /// As [`open_with_handles`](Self::open_with_handles), for a device that was taken off its bus: it has what it had
+    /// ([`Spec::build_again`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_again(&self, now: Instant, before: &[Handle]) -> Result<Opened, OpenError> {
         let port: Box<dyn Port> = match self {
             Self::Model(spec) => {
-                let Made { device, handles } = spec.build_with_handles(now)?;
+                let Made { device, handles } = spec.build_again(now, before)?;
                 let port = Box::new(device);
                 return Ok(Opened { port, handles });
             }

@@ -339,6 +339,21 @@ fn a_removable_disk_has_its_image_changed() {
     assert!(fixed.contains("made with `removable`"), "{fixed}");
     let unit = controlled.refused(json!({ "do": "eject", "device": "1-1", "unit": 3 }));
     assert_eq!(unit, "1-1: there is no logical unit 3: the last is 0");
+    let replug = json!({ "do": "replug", "device": "1-1", "speed": "super" });
+    controlled
+        .ask(json!({ "do": "insert", "device": "1-1", "image": image }))
+        .unwrap();
+    controlled.ask(replug).unwrap();
+    let state = controlled
+        .ask(json!({ "do": "state", "device": "1-1" }))
+        .unwrap();
+    assert_eq!(
+        state[0]["state"][0]["medium"], "in",
+        "a replugged disk keeps its medium"
+    );
+    controlled
+        .ask(json!({ "do": "eject", "device": "1-1" }))
+        .unwrap();
     fs::write(&image, vec![0; 1000]).unwrap();
     let odd = json!({ "do": "insert", "device": "1-1", "image": image });
     assert!(

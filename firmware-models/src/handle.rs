@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use usbwright_emulator::EmulatedDevice;
 
 use crate::{
-    disk::{DriveState, Media, MediaChanges},
+    disk::{Drive, DriveState, Media, MediaChanges},
     hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
     osr_fx2::{self, Board},
     shared,
@@ -84,6 +84,14 @@ impl Handle {
             Self::Tablet(_) => "tablet",
             Self::Gamepad(_) => "gamepad",
             Self::Disk(_) => "disk",
+        }
+    }
+
+    /// A disk's drives, for one that is made anew.
+    pub(crate) fn drives(&self) -> Vec<Drive> {
+        match self {
+            Self::Disk(media) => media.drives().collect(),
+            _ => Vec::new(),
         }
     }
 

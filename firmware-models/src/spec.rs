@@ -7,7 +7,9 @@ use usbwright_emulator::{
     protocol::{Speed, descriptor::DescriptorError},
 };
 
-use crate::{MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model};
+use crate::{
+    Handle, MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model,
+};
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
 #[derive(Clone, Debug)]
@@ -107,7 +109,17 @@ impl Spec {
     /// # Errors
     /// Where a parameter can't be used.
     pub fn build_with_handles(&self, now: Instant) -> Result<Made, BuildError> {
+        self.build_again(now, &[])
+    }
+
+    /// Makes a device anew that was taken off its bus, with its handles of before: a disk has the drives that it had, with what is in them.
+    /// (A keyboard's keys are not held any more.)
+    ///
+    /// # Errors
+    /// Where a parameter can't be used.
+    pub fn build_again(&self, now: Instant, before: &[Handle]) -> Result<Made, BuildError> {
         let mut parameters = self.parameters.clone();
+        parameters.keep(before.iter().flat_map(Handle::drives));
         let made = (self.model.make)(self.speed, &mut parameters, now)?;
         match parameters.left_over() {
             None => Ok(made),

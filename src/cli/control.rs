@@ -20,8 +20,8 @@ A DEVICE is a bus id, such as 1-1, or one of the functions of a device that has 
 
 KEYS are the names of keys with + between them (ctrl+alt+del, shift+f5, enter, a), or a mouse's or gamepad's button.
 
-`usbwright serve --control unix:/PATH` makes the socket. Where --control is not given, it is $USBWRIGHT_CONTROL or
-unix:$XDG_RUNTIME_DIR/usbwright.control. docs/control.md tells what programs say there.")]
+`usbwright serve --control unix:/PATH` makes the socket. Where --control is not given here, it is
+$USBWRIGHT_CONTROL or unix:$XDG_RUNTIME_DIR/usbwright.control. docs/control.md tells what programs say there.")]
 pub(super) struct Arguments {
     /// The server's control socket: unix:/PATH.
     #[arg(long, value_name = "ADDR", global = true)]

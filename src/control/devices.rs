@@ -94,14 +94,19 @@ impl Devices {
     /// # Errors
     /// Where it can't be had, or there is no place for it.
     pub fn plug(&self, source: &Source) -> Result<BusId, ControlError> {
-        self.plug_as(source, source.bus_id().cloned())
+        self.plug_as(source, source.bus_id().cloned(), &[])
     }
 
-    fn plug_as(&self, source: &Source, bus_id: Option<BusId>) -> Result<BusId, ControlError> {
+    fn plug_as(
+        &self,
+        source: &Source,
+        bus_id: Option<BusId>,
+        before: &[Handle],
+    ) -> Result<BusId, ControlError> {
         let spec = source.to_string();
         let Opened { port, handles } =
             source
-                .open_with_handles(Instant::now())
+                .open_again(Instant::now(), before)
                 .map_err(|cause| ControlError::Open {
                     spec: spec.clone(),
                     cause,
@@ -168,16 +173,17 @@ impl Devices {
         Ok(())
     }
 
-    fn take(&self, bus_id: &BusId) -> Option<Source> {
+    fn take(&self, bus_id: &BusId) -> Option<Entry> {
         let entry = self.plugged().remove(bus_id)?;
         self.bus().unplug(bus_id);
         self.events().tell(Event::Unplugged {
             device: bus_id.to_string(),
         });
-        Some(entry.source.clone())
+        Some(entry)
     }
 
-    /// Takes a device off and plugs it in again under its name, made anew. It blocks for as long as that takes.
+    /// Takes a device off and plugs it in again under its name, made anew; a disk keeps what is in its drives. It blocks for as long as that
+    /// takes.
     ///
     /// # Errors
     /// Where there is none or it can't have that speed; then it stays. Where it can't be made again it is gone.
@@ -197,8 +203,9 @@ impl Devices {
                     reason,
                 })?,
         };
-        self.take(&target.bus_id);
-        self.plug_as(&source, Some(target.bus_id))
+        let before = self.take(&target.bus_id);
+        let before = before.ok_or_else(|| self.missing(device))?;
+        self.plug_as(&source, Some(target.bus_id), &before.handles)
     }
 
     /// The functions that a name stands for: a device's, or one of them.

@@ -124,6 +124,33 @@ fn typed_and_read_by_xkbcommon(layout: &str) {
     assert_eq!(read, typed, "{told}");
 }
 
+#[test]
+fn text_is_typed_into_a_terminal_of_a_stock_debian_kernel() {
+    let script = "set -e
+         for module in usbhid hid-generic evdev; do modprobe $module; done
+         export USBWRIGHT_CONTROL=unix:/tmp/control
+         usbwright serve keyboard --control unix:/tmp/control >/tmp/served & server=$!
+         until grep -q ready /tmp/served; do sleep 0.02; done
+         usbwright attach -r 127.0.0.1 -b 1-1
+         until grep -q 'usbwright Keyboard' /proc/bus/input/devices; do sleep 0.02; done
+         exec 3</dev/tty1
+         stty -echo <&3
+         usbwright control type 1-1 \"$(cat text)
+\"
+         head -n 2 <&3 >read
+         kill $server
+         wait $server || true";
+    let folder = tempfile::tempdir().unwrap();
+    let text = (' '..='~').collect::<String>() + "\nthe second line";
+    fs::write(folder.path().join("text"), &text).unwrap();
+    Guest::new(&[])
+        .option(&["--engine", "qemu"])
+        .run_in(folder.path(), script)
+        .assert_success();
+    let read = fs::read_to_string(folder.path().join("read")).unwrap();
+    assert_eq!(read, text + "\n");
+}
+
 /// The character in a line of xkbcli: `keysyms [ … ] unicode [ … ] …`.
 fn character(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("unicode [ ")?;

@@ -11,7 +11,7 @@ pub struct Drive(Arc<Inside>);
 
 #[derive(Debug)]
 struct Inside {
-    tray: Mutex<Tray>,
+    tray: Arc<Mutex<Tray>>,
     /// What is told of it. It is not locked while the tray is.
     told: Arc<Shared<DriveState>>,
 }
@@ -83,14 +83,21 @@ impl Drive {
             changed: false,
             prevented: false,
         };
-        let state = DriveState {
-            place: tray.place(),
-            flushes: 0,
-        };
-        Self(Arc::new(Inside {
-            tray: Mutex::new(tray),
-            told: Shared::new(state),
-        }))
+        Self::with(Arc::new(Mutex::new(tray)))
+    }
+
+    fn with(tray: Arc<Mutex<Tray>>) -> Self {
+        let drive = Self(Arc::new(Inside {
+            tray,
+            told: Shared::new(DriveState::default()),
+        }));
+        drive.note();
+        drive
+    }
+
+    /// The same drive for a disk that is made anew, with what is in it, and nothing told of it yet.
+    pub(crate) fn again(&self) -> Self {
+        Self::with(Arc::clone(&self.0.tray))
     }
 
     pub(crate) fn tray(&self) -> MutexGuard<'_, Tray> {

@@ -62,6 +62,11 @@ impl Media {
         Self(bays.collect())
     }
 
+    /// The drives, for a disk that is made anew.
+    pub(crate) fn drives(&self) -> impl Iterator<Item = Drive> {
+        self.0.iter().map(|bay| bay.drive.again())
+    }
+
     fn bay(&self, unit: usize) -> Result<&Bay, MediaError> {
         let last = self.0.len().saturating_sub(1);
         let bay = self.0.get(unit).ok_or(MediaError::NoUnit { unit, last })?;
