@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Instant};
 
 use crate::{
     emulator::BusId,
-    models::{BuildError, ParameterError, Parameters, Spec, SpecError, words},
+    models::{BuildError, Handle, Made, ParameterError, Parameters, Spec, SpecError, words},
     protocol::Port,
     remote::{Remote, RemoteDevice, RemotePort, RemotePortError},
     target::libusb::{LibusbError, LibusbPort, Selector, SelectorError},
@@ -78,6 +78,23 @@ pub enum Source {
     Libusb(Selector),
 }
 
+/// A device that was made or taken.
+pub struct Opened {
+    /// The device.
+    pub port: Box<dyn Port>,
+    /// Its user's side, where a model made it: a handle for each of its functions that has one.
+    pub handles: Vec<Handle>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("device", &self.port.summary())
+            .field("handles", &self.handles)
+            .finish()
+    }
+}
+
 /// A text that is no SPEC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
@@ -141,11 +158,54 @@ impl Source {
     /// Where a model can't be made so, and where the server can't be reached or does not give the device; where a real
     /// device is not there, is not the only one, or may not be used.
     pub fn open(&self, now: Instant) -> Result<Box<dyn Port>, OpenError> {
-        Ok(match self {
-            Self::Model(spec) => Box::new(spec.build(now)?),
+        Ok(self.open_with_handles(now)?.port)
+    }
+
+    /// As [`open`](Self::open), with what the device's user has of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with_handles(&self, now: Instant) -> Result<Opened, OpenError> {
+        self.open_again(now, &[])
+    }
+
+    /// As [`open_with_handles`](Self::open_with_handles), for a device that was taken off its bus: it has what it had
+    /// ([`Spec::build_again`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_again(&self, now: Instant, before: &[Handle]) -> Result<Opened, OpenError> {
+        let port: Box<dyn Port> = match self {
+            Self::Model(spec) => {
+                let Made { device, handles } = spec.build_again(now, before)?;
+                let port = Box::new(device);
+                return Ok(Opened { port, handles });
+            }
             Self::Remote(device) => Box::new(RemotePort::open(device)?),
             Self::Libusb(selector) => Box::new(LibusbPort::open(selector)?),
+        };
+        Ok(Opened {
+            port,
+            handles: Vec::new(),
         })
+    }
+}
+
+impl Source {
+    /// The same device at another speed.
+    ///
+    /// # Errors
+    /// Why it can't run at it.
+    pub fn at_speed(&self, speed: &str) -> Result<Self, String> {
+        match self {
+            Self::Model(spec) => match spec.at_speed(speed) {
+                Ok(spec) => Ok(Self::Model(spec)),
+                Err(error) => Err(error.to_string()),
+            },
+            Self::Remote(_) | Self::Libusb(_) => Err(
+                "it is a device that is somewhere else, which has the speed that it has".to_owned(),
+            ),
+        }
     }
 }
 

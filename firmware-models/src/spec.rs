@@ -7,7 +7,9 @@ use usbwright_emulator::{
     protocol::{Speed, descriptor::DescriptorError},
 };
 
-use crate::{MODELS, Model, ParameterError, Parameters, disk::medium::ImageError, model};
+use crate::{
+    Handle, MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model,
+};
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
 #[derive(Clone, Debug)]
@@ -81,15 +83,46 @@ impl Spec {
         self.parameters.clone()
     }
 
+    /// The same at another speed.
+    ///
+    /// # Errors
+    /// Where the model does not run at it.
+    pub fn at_speed(&self, speed: &str) -> Result<Self, SpecError> {
+        let is_speed = |word: &String| word == "speed" || word.starts_with("speed=");
+        let mut words = words(&self.text);
+        words.retain(|word| !is_speed(word));
+        words.insert(1, format!("speed={speed}"));
+        let text: Vec<_> = words.iter().map(|word| word.replace(',', ",,")).collect();
+        text.join(",").parse()
+    }
+
     /// Makes the device. Its (micro)frames count from `now`.
     ///
     /// # Errors
     /// Where a parameter can't be used.
     pub fn build(&self, now: Instant) -> Result<EmulatedDevice, BuildError> {
+        Ok(self.build_with_handles(now)?.device)
+    }
+
+    /// Makes the device as [`build`](Self::build) does, with what its user has of it.
+    ///
+    /// # Errors
+    /// Where a parameter can't be used.
+    pub fn build_with_handles(&self, now: Instant) -> Result<Made, BuildError> {
+        self.build_again(now, &[])
+    }
+
+    /// Makes a device anew that was taken off its bus, with its handles of before: a disk has the drives that it had, with what is in them.
+    /// (A keyboard's keys are not held any more.)
+    ///
+    /// # Errors
+    /// Where a parameter can't be used.
+    pub fn build_again(&self, now: Instant, before: &[Handle]) -> Result<Made, BuildError> {
         let mut parameters = self.parameters.clone();
-        let device = (self.model.make)(self.speed, &mut parameters, now)?;
+        parameters.keep(before.iter().flat_map(Handle::drives));
+        let made = (self.model.make)(self.speed, &mut parameters, now)?;
         match parameters.left_over() {
-            None => Ok(device),
+            None => Ok(made),
             Some(key) => Err(unknown(self.model, key).into()),
         }
     }
@@ -228,6 +261,16 @@ mod tests {
         ] {
             assert!(error(text).contains(told), "{text}: {}", error(text));
         }
+    }
+
+    #[test]
+    fn a_spec_is_had_at_another_speed() {
+        let spec: Spec = "disk,image=a,,b,speed=full,ro".parse().unwrap();
+        let other = spec.at_speed("super").unwrap();
+        assert_eq!(other.to_string(), "disk,speed=super,image=a,,b,ro");
+        assert_eq!(other.speed(), Speed::Super);
+        let told = spec.at_speed("low").unwrap_err().to_string();
+        assert!(told.contains("it takes one of high, full, super"), "{told}");
     }
 
     #[test]

@@ -53,6 +53,7 @@
 mod bulk_only;
 mod descriptors;
 mod drive;
+mod media;
 pub mod medium;
 mod options;
 mod scsi;
@@ -70,10 +71,11 @@ use usbwright_emulator::{
 
 use self::{bulk_only::BulkOnly, scsi::Target, uas::Uas};
 pub use self::{
-    drive::{Drive, DriveError},
+    drive::{Drive, DriveError, DriveState, Place},
+    media::{Media, MediaChanges, MediaError},
     scsi::{BlockSize, Identity, Unit},
 };
-use crate::{BuildError, Model, Parameters};
+use crate::{BuildError, Handle, Made, Model, Parameters};
 
 /// Bulk-Only Mass Storage Reset (Bulk-Only Transport 1.0 §3.1).
 const RESET: u8 = 0xff;
@@ -91,18 +93,16 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(
-    speed: Speed,
-    parameters: &mut Parameters,
-    now: Instant,
-) -> Result<EmulatedDevice, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
     let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
+    let handles = vec![Handle::Disk(Media::of(&units))];
     let mut disk = Disk::new(speed, strings, units);
     if !uas {
         disk = disk.bulk_only();
     }
-    Ok(EmulatedDevice::new(disk, speed, now)?)
+    let device = EmulatedDevice::new(disk, speed, now)?;
+    Ok(Made { device, handles })
 }
 
 /// What a disk is called, in its USB descriptors.

@@ -160,9 +160,15 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), 
         return Err(BuildError::Incomplete(rule));
     }
     let strings = Strings {
-        vendor: text(parameters, "vendor")?.unwrap_or_else(|| "usbwright".to_owned()),
-        product: text(parameters, "product")?.unwrap_or_else(|| "Disk".to_owned()),
-        serial: text(parameters, "serial")?.unwrap_or_else(|| serial(&units)),
+        vendor: parameters
+            .printable("vendor")?
+            .unwrap_or_else(|| "usbwright".to_owned()),
+        product: parameters
+            .printable("product")?
+            .unwrap_or_else(|| "Disk".to_owned()),
+        serial: parameters
+            .printable("serial")?
+            .unwrap_or_else(|| serial(&units)),
     };
     let identity = Identity {
         vendor: strings.vendor.clone(),
@@ -170,7 +176,9 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), 
         revision: "0100".to_owned(),
         serial: strings.serial.clone(),
     };
-    let units = units.into_iter().map(|unit| unit.make(&identity));
+    let units = units
+        .into_iter()
+        .map(|unit| unit.make(&identity, parameters.kept_drive()));
     let units = units.collect::<Result<_, _>>()?;
     Ok((strings, units))
 }
@@ -183,22 +191,6 @@ fn serial(units: &[UnitOptions]) -> String {
         .collect();
     let hash = super::scsi::hash(text.concat().as_bytes());
     format!("{:012X}", hash >> 16)
-}
-
-/// Takes a text that devices can tell of themselves.
-fn text(parameters: &mut Parameters, key: &str) -> Result<Option<String>, ParameterError> {
-    let Some(value) = parameters.text(key)? else {
-        return Ok(None);
-    };
-    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
-    match value.bytes().all(plain) && (1..=126).contains(&value.len()) {
-        true => Ok(Some(value)),
-        false => Err(wrong(
-            key,
-            value,
-            "it takes 1 to 126 printable ASCII characters",
-        )),
-    }
 }
 
 fn wrong(key: &str, value: String, rule: impl Into<String>) -> ParameterError {
@@ -259,7 +251,22 @@ impl UnitOptions {
         Self::take(&mut parameters)
     }
 
-    fn make(self, identity: &Identity) -> Result<Unit, BuildError> {
+    fn make(self, identity: &Identity, kept: Option<Drive>) -> Result<Unit, BuildError> {
+        let drive = match kept {
+            Some(drive) => drive,
+            None => Drive::new(self.checked_medium()?),
+        };
+        let mut unit = Unit::new(drive, self.block, identity.clone());
+        if self.read_only {
+            unit = unit.read_only();
+        }
+        if self.removable {
+            unit = unit.removable();
+        }
+        Ok(unit)
+    }
+
+    fn checked_medium(&self) -> Result<Option<Box<dyn Medium>>, BuildError> {
         let medium = self.medium()?;
         if let Some(medium) = &medium {
             let (size, block) = (medium.size(), self.block.bytes());
@@ -269,14 +276,7 @@ impl UnitOptions {
                 )));
             }
         }
-        let mut unit = Unit::new(Drive::new(medium), self.block, identity.clone());
-        if self.read_only {
-            unit = unit.read_only();
-        }
-        if self.removable {
-            unit = unit.removable();
-        }
-        Ok(unit)
+        Ok(medium)
     }
 
     fn medium(&self) -> Result<Option<Box<dyn Medium>>, BuildError> {
