@@ -173,6 +173,46 @@ impl Context<'_> {
     pub fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0.bell))
     }
+
+    /// Calls a firmware that is a part of this one. The part knows of the configuration that `part` says, and what it asks for by
+    /// [`wake_at`](Self::wake_at) is kept there: this firmware is woken then, and is to wake the part where it
+    /// [is due](Part::is_due).
+    pub fn within<T>(&mut self, part: &mut Part, call: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let world = &mut *self.0;
+        let configuration = std::mem::replace(&mut world.configuration, part.configuration);
+        let wake_at = std::mem::replace(&mut world.wake_at, part.wake_at);
+        let answer = call(&mut Context(world));
+        self.0.configuration = configuration;
+        part.wake_at = std::mem::replace(&mut self.0.wake_at, wake_at);
+        if let Some(time) = part.wake_at {
+            self.wake_at(time);
+        }
+        answer
+    }
+}
+
+/// What a firmware that has others for its parts keeps of one of them, for [`Context::within`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Part {
+    /// The configuration that the part takes for the one that is set.
+    pub configuration: Option<u8>,
+    wake_at: Option<Instant>,
+}
+
+impl Part {
+    /// Whether the time has come that the part asked for; it is not told again.
+    pub fn is_due(&mut self, now: Instant) -> bool {
+        let due = self.wake_at.is_some_and(|time| time <= now);
+        if due {
+            self.wake_at = None;
+        }
+        due
+    }
+
+    /// Forgets the time that the part asked for, as a reset does.
+    pub fn restart(&mut self) {
+        self.wake_at = None;
+    }
 }
 
 /// The device's surroundings: time, frames, and who is to be woken.
