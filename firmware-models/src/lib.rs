@@ -5,16 +5,19 @@
 
 pub mod disk;
 pub mod gadget_zero;
+mod handle;
 pub mod osr_fx2;
 mod parameters;
+mod shared;
 mod spec;
 #[cfg(test)]
 mod testing;
 
+pub use handle::{Changes, Handle, Made, State};
 pub use parameters::{ParameterError, Parameters};
 pub use spec::{BuildError, Spec, SpecError, words};
 
-use usbwright_emulator::{EmulatedDevice, protocol::Speed};
+use usbwright_emulator::protocol::Speed;
 
 /// A kind of device that can be made.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub struct Model {
 }
 
 /// Makes a model's device at a speed from its parameters.
-type Make = fn(Speed, &mut Parameters, std::time::Instant) -> Result<EmulatedDevice, BuildError>;
+type Make = fn(Speed, &mut Parameters, std::time::Instant) -> Result<Made, BuildError>;
 
 /// A parameter of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use usbwright_emulator::{
     protocol::{Speed, descriptor::DescriptorError},
 };
 
-use crate::{MODELS, Model, ParameterError, Parameters, disk::medium::ImageError, model};
+use crate::{MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model};
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
 #[derive(Clone, Debug)]
@@ -86,10 +86,18 @@ impl Spec {
     /// # Errors
     /// Where a parameter can't be used.
     pub fn build(&self, now: Instant) -> Result<EmulatedDevice, BuildError> {
+        Ok(self.build_with_handles(now)?.device)
+    }
+
+    /// Makes the device as [`build`](Self::build) does, with what its user has of it.
+    ///
+    /// # Errors
+    /// Where a parameter can't be used.
+    pub fn build_with_handles(&self, now: Instant) -> Result<Made, BuildError> {
         let mut parameters = self.parameters.clone();
-        let device = (self.model.make)(self.speed, &mut parameters, now)?;
+        let made = (self.model.make)(self.speed, &mut parameters, now)?;
         match parameters.left_over() {
-            None => Ok(device),
+            None => Ok(made),
             Some(key) => Err(unknown(self.model, key).into()),
         }
     }

@@ -73,7 +73,7 @@ pub use self::{
     drive::{Drive, DriveError},
     scsi::{BlockSize, Identity, Unit},
 };
-use crate::{BuildError, Model, Parameters};
+use crate::{BuildError, Made, Model, Parameters};
 
 /// Bulk-Only Mass Storage Reset (Bulk-Only Transport 1.0 §3.1).
 const RESET: u8 = 0xff;
@@ -91,18 +91,14 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(
-    speed: Speed,
-    parameters: &mut Parameters,
-    now: Instant,
-) -> Result<EmulatedDevice, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
     let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
     let mut disk = Disk::new(speed, strings, units);
     if !uas {
         disk = disk.bulk_only();
     }
-    Ok(EmulatedDevice::new(disk, speed, now)?)
+    Ok(EmulatedDevice::new(disk, speed, now)?.into())
 }
 
 /// What a disk is called, in its USB descriptors.

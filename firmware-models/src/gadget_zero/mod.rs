@@ -23,7 +23,7 @@ use self::{
     loopback::Loopback,
     pattern::Pattern,
 };
-use crate::{BuildError, Model, Parameter, Parameters};
+use crate::{BuildError, Made, Model, Parameter, Parameters};
 
 /// The vendor request that fills the control buffer (`f_sourcesink.c`).
 const WRITE_BUFFER: u8 = 0x5b;
@@ -77,11 +77,7 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(
-    speed: Speed,
-    parameters: &mut Parameters,
-    now: Instant,
-) -> Result<EmulatedDevice, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
     let options = Options {
         pattern: match parameters.number("pattern", 0..=2, 0)? {
             0 => PatternKind::Zeros,
@@ -95,11 +91,8 @@ fn make(
         interrupt_interval: u8::try_from(parameters.number("int_interval", 1..=16, 4)?)
             .unwrap_or(16),
     };
-    Ok(EmulatedDevice::new(
-        GadgetZero::new(speed, options),
-        speed,
-        now,
-    )?)
+    let firmware = GadgetZero::new(speed, options);
+    Ok(EmulatedDevice::new(firmware, speed, now)?.into())
 }
 
 /// What the source sends and the sink expects.

@@ -56,7 +56,7 @@ use self::{
     loopback::Loopback,
     panel::Panel,
 };
-use crate::{BuildError, Model, Parameter, Parameters};
+use crate::{BuildError, Handle, Made, Model, Parameter, Parameters};
 
 pub use self::{
     board::{Board, Changes},
@@ -96,15 +96,14 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(
-    speed: Speed,
-    parameters: &mut Parameters,
-    now: Instant,
-) -> Result<EmulatedDevice, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
     let options = Options {
         switches: parameters.parsed("switches")?.unwrap_or_default(),
     };
-    Ok(EmulatedDevice::new(OsrFx2::new(options), speed, now)?)
+    let mut firmware = OsrFx2::new(options);
+    let handles = vec![Handle::Board(firmware.board())];
+    let device = EmulatedDevice::new(firmware, speed, now)?;
+    Ok(Made { device, handles })
 }
 
 /// What a user may choose about a board.
@@ -134,7 +133,7 @@ impl OsrFx2 {
 
     /// The board's switches and displays, to be kept while the firmware goes into a device.
     pub fn board(&mut self) -> Board {
-        self.handles.board(&self.shared)
+        Board::new(self.handles.held(&self.shared))
     }
 
     /// Does something at the panel, shows what is to be shown by now, and asks to be woken when that changes.

@@ -1,0 +1,86 @@
+//! What a user has of a running device, whichever model made it.
+
+use std::task::{Context, Poll};
+
+use usbwright_emulator::EmulatedDevice;
+
+use crate::osr_fx2::{self, Board};
+
+/// A device that was made, and what its user has of it.
+#[derive(Debug)]
+pub struct Made {
+    /// The device, for a host.
+    pub device: EmulatedDevice,
+    /// Its user's side: a handle for each of its functions that has one, in the order of the functions. Once all are dropped, nobody
+    /// can wake the device, and it is driven more cheaply.
+    pub handles: Vec<Handle>,
+}
+
+impl From<EmulatedDevice> for Made {
+    fn from(device: EmulatedDevice) -> Self {
+        Self {
+            device,
+            handles: Vec::new(),
+        }
+    }
+}
+
+/// The user's side of one function of a running device. Clones are the same function's; any thread may use them, at any time, also
+/// when the device is gone.
+#[derive(Clone, Debug)]
+pub enum Handle {
+    /// The switches and displays of `osr-fx2`.
+    Board(Board),
+}
+
+/// What a user sees of a function.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Of `osr-fx2`.
+    Board(osr_fx2::State),
+}
+
+/// Waits for a function's changes, as the `changes` of its own handle does.
+#[derive(Debug)]
+pub enum Changes {
+    /// Of `osr-fx2`.
+    Board(osr_fx2::Changes),
+}
+
+impl Handle {
+    /// What kind of function it is, by the name of the model that has it alone.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Board(_) => "osr-fx2",
+        }
+    }
+
+    /// The present state.
+    pub fn state(&self) -> State {
+        match self {
+            Self::Board(board) => State::Board(board.state()),
+        }
+    }
+
+    /// A way to wait for changes, those after this call.
+    pub fn changes(&self) -> Changes {
+        match self {
+            Self::Board(board) => Changes::Board(board.changes()),
+        }
+    }
+}
+
+impl Changes {
+    /// The state once it differs from what was told last; `None` once the device is gone. It may be dropped and called again
+    /// without missing anything.
+    pub async fn next(&mut self) -> Option<State> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`next`](Self::next); the waker is woken at the next change.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<State>> {
+        match self {
+            Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
+        }
+    }
+}
