@@ -2,9 +2,12 @@
 
 use std::task::{Context, Poll};
 
-use usbwright_emulator::EmulatedDevice;
+use usbwright_emulator::{EmulatedDevice, Firmware};
 
-use crate::osr_fx2::{self, Board};
+use crate::{
+    osr_fx2::{self, Board},
+    serial::{self, Terminal},
+};
 
 /// A device that was made, and what its user has of it.
 #[derive(Debug)]
@@ -16,12 +19,25 @@ pub struct Made {
     pub handles: Vec<Handle>,
 }
 
-impl From<EmulatedDevice> for Made {
-    fn from(device: EmulatedDevice) -> Self {
+/// What a model makes: a firmware, which goes into a device or into one of several functions, and its user's side.
+pub(crate) struct Function {
+    pub(crate) firmware: Box<dyn Firmware>,
+    pub(crate) handles: Vec<Handle>,
+}
+
+impl Function {
+    /// A firmware that has no user.
+    pub(crate) fn new(firmware: impl Firmware) -> Self {
         Self {
-            device,
+            firmware: Box::new(firmware),
             handles: Vec::new(),
         }
+    }
+
+    /// Adds a handle.
+    pub(crate) fn handle(mut self, handle: Handle) -> Self {
+        self.handles.push(handle);
+        self
     }
 }
 
@@ -31,6 +47,8 @@ impl From<EmulatedDevice> for Made {
 pub enum Handle {
     /// The switches and displays of `osr-fx2`.
     Board(Board),
+    /// The other end of the line of a `serial`.
+    Serial(Terminal),
 }
 
 /// What a user sees of a function.
@@ -38,6 +56,8 @@ pub enum Handle {
 pub enum State {
     /// Of `osr-fx2`.
     Board(osr_fx2::State),
+    /// Of `serial`.
+    Serial(serial::State),
 }
 
 /// Waits for a function's changes, as the `changes` of its own handle does.
@@ -45,6 +65,8 @@ pub enum State {
 pub enum Changes {
     /// Of `osr-fx2`.
     Board(osr_fx2::Changes),
+    /// Of `serial`.
+    Serial(serial::Changes),
 }
 
 impl Handle {
@@ -52,6 +74,7 @@ impl Handle {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Board(_) => "osr-fx2",
+            Self::Serial(_) => "serial",
         }
     }
 
@@ -59,6 +82,7 @@ impl Handle {
     pub fn state(&self) -> State {
         match self {
             Self::Board(board) => State::Board(board.state()),
+            Self::Serial(terminal) => State::Serial(terminal.state()),
         }
     }
 
@@ -66,6 +90,7 @@ impl Handle {
     pub fn changes(&self) -> Changes {
         match self {
             Self::Board(board) => Changes::Board(board.changes()),
+            Self::Serial(terminal) => Changes::Serial(terminal.changes()),
         }
     }
 }
@@ -81,6 +106,7 @@ impl Changes {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<State>> {
         match self {
             Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
+            Self::Serial(changes) => changes.poll_next(cx).map(|it| it.map(State::Serial)),
         }
     }
 }

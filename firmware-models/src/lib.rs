@@ -8,11 +8,13 @@ pub mod gadget_zero;
 mod handle;
 pub mod osr_fx2;
 mod parameters;
+pub mod serial;
 mod shared;
 mod spec;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use handle::Function;
 pub use handle::{Changes, Handle, Made, State};
 pub use parameters::{ParameterError, Parameters};
 pub use spec::{BuildError, Spec, SpecError, words};
@@ -33,8 +35,8 @@ pub struct Model {
     make: Make,
 }
 
-/// Makes a model's device at a speed from its parameters.
-type Make = fn(Speed, &mut Parameters, std::time::Instant) -> Result<Made, BuildError>;
+/// Makes a model's firmware, for a speed, from its parameters.
+type Make = fn(Speed, &mut Parameters) -> Result<Function, BuildError>;
 
 /// A parameter of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,12 @@ pub struct Parameter {
 }
 
 /// Every model.
-pub static MODELS: &[Model] = &[gadget_zero::MODEL, disk::MODEL, osr_fx2::MODEL];
+pub static MODELS: &[Model] = &[
+    gadget_zero::MODEL,
+    disk::MODEL,
+    serial::MODEL,
+    osr_fx2::MODEL,
+];
 
 /// The model of that name.
 pub fn model(name: &str) -> Option<&'static Model> {

@@ -67,6 +67,31 @@ impl Parameters {
         }
     }
 
+    /// Takes a key that may have a value: the outer `None` tells that it is not there.
+    pub fn optional(&mut self, key: &str) -> Option<Option<String>> {
+        let place = self.0.iter().position(|(known, _)| known == key)?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// Takes a key's value, a text that devices can tell of themselves.
+    ///
+    /// # Errors
+    /// Where the key is there without a value, or with one that can't be told.
+    pub fn printable(&mut self, key: &str) -> Result<Option<String>, ParameterError> {
+        let Some(value) = self.text(key)? else {
+            return Ok(None);
+        };
+        let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+        match value.bytes().all(plain) && (1..=126).contains(&value.len()) {
+            true => Ok(Some(value)),
+            false => Err(ParameterError::Value {
+                key: key.to_owned(),
+                value,
+                rule: "it takes 1 to 126 printable ASCII characters".to_owned(),
+            }),
+        }
+    }
+
     /// Takes a key that has no value, and tells whether it was there.
     ///
     /// # Errors

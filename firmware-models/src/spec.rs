@@ -7,7 +7,9 @@ use usbwright_emulator::{
     protocol::{Speed, descriptor::DescriptorError},
 };
 
-use crate::{MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model};
+use crate::{
+    Function, MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model,
+};
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
 #[derive(Clone, Debug)]
@@ -94,10 +96,17 @@ impl Spec {
     /// # Errors
     /// Where a parameter can't be used.
     pub fn build_with_handles(&self, now: Instant) -> Result<Made, BuildError> {
+        let Function { firmware, handles } = self.function(self.speed)?;
+        let device = EmulatedDevice::boxed(firmware, self.speed, now)?;
+        Ok(Made { device, handles })
+    }
+
+    /// Makes what goes into a device that runs at `speed`.
+    pub(crate) fn function(&self, speed: Speed) -> Result<Function, BuildError> {
         let mut parameters = self.parameters.clone();
-        let made = (self.model.make)(self.speed, &mut parameters, now)?;
+        let function = (self.model.make)(speed, &mut parameters)?;
         match parameters.left_over() {
-            None => Ok(made),
+            None => Ok(function),
             Some(key) => Err(unknown(self.model, key).into()),
         }
     }

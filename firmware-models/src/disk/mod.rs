@@ -60,11 +60,9 @@ mod scsi;
 mod tests;
 mod uas;
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use usbwright_emulator::{
-    Context, EmulatedDevice, Firmware, In, Out,
+    Context, Firmware, In, Out,
     protocol::{EndpointAddress, Recipient, RequestKind, Setup, Speed, descriptor::Device},
 };
 
@@ -73,7 +71,7 @@ pub use self::{
     drive::{Drive, DriveError},
     scsi::{BlockSize, Identity, Unit},
 };
-use crate::{BuildError, Made, Model, Parameters};
+use crate::{BuildError, Function, Model, Parameters};
 
 /// Bulk-Only Mass Storage Reset (Bulk-Only Transport 1.0 §3.1).
 const RESET: u8 = 0xff;
@@ -91,14 +89,14 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
     let mut disk = Disk::new(speed, strings, units);
     if !uas {
         disk = disk.bulk_only();
     }
-    Ok(EmulatedDevice::new(disk, speed, now)?.into())
+    Ok(Function::new(disk))
 }
 
 /// What a disk is called, in its USB descriptors.

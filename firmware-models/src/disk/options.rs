@@ -160,9 +160,15 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), 
         return Err(BuildError::Incomplete(rule));
     }
     let strings = Strings {
-        vendor: text(parameters, "vendor")?.unwrap_or_else(|| "usbwright".to_owned()),
-        product: text(parameters, "product")?.unwrap_or_else(|| "Disk".to_owned()),
-        serial: text(parameters, "serial")?.unwrap_or_else(|| serial(&units)),
+        vendor: parameters
+            .printable("vendor")?
+            .unwrap_or_else(|| "usbwright".to_owned()),
+        product: parameters
+            .printable("product")?
+            .unwrap_or_else(|| "Disk".to_owned()),
+        serial: parameters
+            .printable("serial")?
+            .unwrap_or_else(|| serial(&units)),
     };
     let identity = Identity {
         vendor: strings.vendor.clone(),
@@ -183,22 +189,6 @@ fn serial(units: &[UnitOptions]) -> String {
         .collect();
     let hash = super::scsi::hash(text.concat().as_bytes());
     format!("{:012X}", hash >> 16)
-}
-
-/// Takes a text that devices can tell of themselves.
-fn text(parameters: &mut Parameters, key: &str) -> Result<Option<String>, ParameterError> {
-    let Some(value) = parameters.text(key)? else {
-        return Ok(None);
-    };
-    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
-    match value.bytes().all(plain) && (1..=126).contains(&value.len()) {
-        true => Ok(Some(value)),
-        false => Err(wrong(
-            key,
-            value,
-            "it takes 1 to 126 printable ASCII characters",
-        )),
-    }
 }
 
 fn wrong(key: &str, value: String, rule: impl Into<String>) -> ParameterError {
