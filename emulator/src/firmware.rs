@@ -105,7 +105,8 @@ pub trait Firmware: Send + 'static {
         let _ = cx;
     }
 
-    /// The time asked for by [`Context::wake_at`] has come, or [`Context::waker`]'s waker was woken.
+    /// The time asked for by [`Context::wake_at`] has come, or [`Context::waker`]'s waker was woken; perhaps neither, where the firmware
+    /// is a part of another one. A time that has not come yet still stands.
     fn woken(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
@@ -174,9 +175,9 @@ impl Context<'_> {
         Waker::from(Arc::clone(&self.0.bell))
     }
 
-    /// Calls a firmware that is a part of this one. The part knows of the configuration that `part` says, and what it asks for by
-    /// [`wake_at`](Self::wake_at) is kept there: this firmware is woken then, and is to wake the part where it
-    /// [is due](Part::is_due).
+    /// Calls a firmware that is a part of this one. The part knows of the configuration that `part` says, and the time that it asks for
+    /// by [`wake_at`](Self::wake_at) is kept there: this firmware is woken then, [takes it away](Part::take_due) and wakes the part. As a
+    /// waker does not tell which part is meant, all are woken together, now and then in vain.
     pub fn within<T>(&mut self, part: &mut Part, call: impl FnOnce(&mut Context<'_>) -> T) -> T {
         let world = &mut *self.0;
         let configuration = std::mem::replace(&mut world.configuration, part.configuration);
@@ -200,18 +201,9 @@ pub struct Part {
 }
 
 impl Part {
-    /// Whether the time has come that the part asked for; it is not told again.
-    pub fn is_due(&mut self, now: Instant) -> bool {
-        let due = self.wake_at.is_some_and(|time| time <= now);
-        if due {
-            self.wake_at = None;
-        }
-        due
-    }
-
-    /// Forgets the time that the part asked for, as a reset does.
-    pub fn restart(&mut self) {
-        self.wake_at = None;
+    /// Takes the time away that the part asked for, where it has come.
+    pub fn take_due(&mut self, now: Instant) {
+        self.wake_at = self.wake_at.filter(|time| *time > now);
     }
 }
 

@@ -3,6 +3,7 @@
 //! A model is a firmware with a name and parameters. [`Spec`] reads what a user writes for one
 //! (`gadget-zero,speed=super`), and [`Spec::build`] makes the device.
 
+pub mod composite;
 pub mod disk;
 pub mod gadget_zero;
 mod handle;
@@ -59,6 +60,7 @@ pub static MODELS: &[Model] = &[
     disk::MODEL,
     serial::MODEL,
     osr_fx2::MODEL,
+    composite::MODEL,
 ];
 
 /// The model of that name.

@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr, time::Instant};
 
 use usbwright_emulator::{
     BusId, EmulatedDevice,
-    protocol::{Speed, descriptor::DescriptorError},
+    protocol::{
+        Speed,
+        descriptor::{DescriptorError, JoinError},
+    },
 };
 
 use crate::{
@@ -56,9 +59,34 @@ pub enum BuildError {
     /// An image that can't be used.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A function of a composite device that can't be made.
+    #[error("function `{spec}`: {cause}")]
+    Function {
+        /// The function.
+        spec: String,
+        /// What is wrong.
+        cause: Box<Self>,
+    },
+    /// Functions that do not go into one device.
+    #[error("{error}; the functions are {}", numbered(specs))]
+    Join {
+        /// Why not.
+        error: JoinError,
+        /// The functions.
+        specs: Vec<String>,
+    },
     /// A device that can't be.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
+}
+
+/// Texts with their numbers from 1.
+fn numbered(texts: &[String]) -> String {
+    let texts = (1..).zip(texts);
+    let texts: Vec<_> = texts
+        .map(|(number, text)| format!("{number}: {text}"))
+        .collect();
+    texts.join(", ")
 }
 
 impl Spec {

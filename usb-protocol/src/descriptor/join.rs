@@ -70,6 +70,11 @@ impl Numbering {
         endpoints.find(|pair| pair.1 == joined).map(|pair| pair.0)
     }
 
+    /// The function's endpoints: their own addresses, and those in the joined device.
+    pub fn endpoints(&self) -> impl Iterator<Item = (EndpointAddress, EndpointAddress)> {
+        self.endpoints.iter().copied()
+    }
+
     /// The address in the joined device of one of the function's own endpoints.
     pub fn joined_endpoint(&self, own: EndpointAddress) -> Option<EndpointAddress> {
         let mut endpoints = self.endpoints.iter();
