@@ -4,9 +4,10 @@ use std::{fmt, str::FromStr, time::Instant};
 
 use crate::{
     emulator::BusId,
-    models::{BuildError, ParameterError, Parameters, Spec, SpecError, words},
+    models::{BuildError, Handle, Made, ParameterError, Parameters, Spec, SpecError, words},
     protocol::Port,
     remote::{Remote, RemoteDevice, RemotePort, RemotePortError},
+    serial::{self, ConnectError, Connected},
     target::libusb::{LibusbError, LibusbPort, Selector, SelectorError},
 };
 
@@ -78,6 +79,26 @@ pub enum Source {
     Libusb(Selector),
 }
 
+/// A device that was made or taken.
+pub struct Opened {
+    /// The device.
+    pub port: Box<dyn Port>,
+    /// Its user's side, where a model made it: a handle for each of its functions that has one.
+    pub handles: Vec<Handle>,
+    /// What is at the other ends of its serial lines, each of which tells where. They are disconnected where this is dropped.
+    pub connected: Vec<Connected>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("device", &self.port.summary())
+            .field("handles", &self.handles)
+            .field("connected", &self.connected)
+            .finish()
+    }
+}
+
 /// A text that is no SPEC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
@@ -123,6 +144,9 @@ pub enum OpenError {
     /// A real device can't be taken.
     #[error(transparent)]
     Libusb(#[from] LibusbError),
+    /// There is nothing at the other end of a serial line.
+    #[error(transparent)]
+    Serial(#[from] ConnectError),
 }
 
 impl Source {
@@ -134,8 +158,15 @@ impl Source {
         }
     }
 
-    /// Makes or takes the device; a model's (micro)frames count from `now`. For a device of another server it blocks, for up to
-    /// 20 s.
+    /// Whether a serial line of the device is to have the process's input and output.
+    pub fn takes_stdio(&self) -> bool {
+        // However deep it is within a composite device, it is a word of its own.
+        let stdio = |spec: &Spec| spec.to_string().split(',').any(|word| word == "stdio");
+        matches!(self, Self::Model(spec) if stdio(spec))
+    }
+
+    /// Makes or takes the device alone; a model's (micro)frames count from `now`. For a device of another server it blocks, for up to
+    /// 20 s. Nobody is at the other end of a serial line then.
     ///
     /// # Errors
     /// Where a model can't be made so, and where the server can't be reached or does not give the device; where a real
@@ -145,6 +176,32 @@ impl Source {
             Self::Model(spec) => Box::new(spec.build(now)?),
             Self::Remote(device) => Box::new(RemotePort::open(device)?),
             Self::Libusb(selector) => Box::new(LibusbPort::open(selector)?),
+        })
+    }
+
+    /// As [`open`](Self::open), with what the device's user has of it, and with its serial lines connected to what the SPEC says.
+    ///
+    /// # Errors
+    /// As there; and where a serial line can't be connected.
+    pub fn open_with_handles(&self, now: Instant) -> Result<Opened, OpenError> {
+        let Self::Model(spec) = self else {
+            return Ok(Opened {
+                port: self.open(now)?,
+                handles: Vec::new(),
+                connected: Vec::new(),
+            });
+        };
+        let Made { device, handles } = spec.build_with_handles(now)?;
+        let mut connected = Vec::new();
+        for handle in &handles {
+            if let Handle::Serial(terminal) = handle {
+                connected.extend(serial::connect(terminal)?);
+            }
+        }
+        Ok(Opened {
+            port: Box::new(device),
+            handles,
+            connected,
         })
     }
 }

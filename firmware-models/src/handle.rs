@@ -5,8 +5,10 @@ use std::task::{Context, Poll};
 use usbwright_emulator::{EmulatedDevice, Firmware};
 
 use crate::{
+    hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
     osr_fx2::{self, Board},
     serial::{self, Terminal},
+    shared,
 };
 
 /// A device that was made, and what its user has of it.
@@ -47,6 +49,14 @@ impl Function {
 pub enum Handle {
     /// The switches and displays of `osr-fx2`.
     Board(Board),
+    /// Keys and LEDs.
+    Keyboard(Keyboard),
+    /// Motion and buttons.
+    Mouse(Mouse),
+    /// Places and buttons.
+    Tablet(Tablet),
+    /// Sticks and buttons.
+    Gamepad(Gamepad),
     /// The other end of the line of a `serial`.
     Serial(Terminal),
 }
@@ -56,6 +66,10 @@ pub enum Handle {
 pub enum State {
     /// Of `osr-fx2`.
     Board(osr_fx2::State),
+    /// Of a keyboard.
+    Keyboard(KeyboardState),
+    /// Of a mouse, a tablet or a gamepad.
+    Pointer(PointerState),
     /// Of `serial`.
     Serial(serial::State),
 }
@@ -65,6 +79,10 @@ pub enum State {
 pub enum Changes {
     /// Of `osr-fx2`.
     Board(osr_fx2::Changes),
+    /// Of a keyboard.
+    Keyboard(shared::Changes<KeyboardState>),
+    /// Of a mouse, a tablet or a gamepad.
+    Pointer(shared::Changes<PointerState>),
     /// Of `serial`.
     Serial(serial::Changes),
 }
@@ -74,6 +92,10 @@ impl Handle {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Board(_) => "osr-fx2",
+            Self::Keyboard(_) => "keyboard",
+            Self::Mouse(_) => "mouse",
+            Self::Tablet(_) => "tablet",
+            Self::Gamepad(_) => "gamepad",
             Self::Serial(_) => "serial",
         }
     }
@@ -82,6 +104,10 @@ impl Handle {
     pub fn state(&self) -> State {
         match self {
             Self::Board(board) => State::Board(board.state()),
+            Self::Keyboard(keyboard) => State::Keyboard(keyboard.state()),
+            Self::Mouse(mouse) => State::Pointer(mouse.state()),
+            Self::Tablet(tablet) => State::Pointer(tablet.state()),
+            Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
             Self::Serial(terminal) => State::Serial(terminal.state()),
         }
     }
@@ -90,6 +116,10 @@ impl Handle {
     pub fn changes(&self) -> Changes {
         match self {
             Self::Board(board) => Changes::Board(board.changes()),
+            Self::Keyboard(keyboard) => Changes::Keyboard(keyboard.changes()),
+            Self::Mouse(mouse) => Changes::Pointer(mouse.changes()),
+            Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
+            Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
             Self::Serial(terminal) => Changes::Serial(terminal.changes()),
         }
     }
@@ -106,6 +136,8 @@ impl Changes {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<State>> {
         match self {
             Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
+            Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
+            Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
             Self::Serial(changes) => changes.poll_next(cx).map(|it| it.map(State::Serial)),
         }
     }

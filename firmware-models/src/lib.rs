@@ -7,6 +7,7 @@ pub mod composite;
 pub mod disk;
 pub mod gadget_zero;
 mod handle;
+pub mod hid;
 pub mod osr_fx2;
 mod parameters;
 pub mod serial;
@@ -60,6 +61,10 @@ pub static MODELS: &[Model] = &[
     disk::MODEL,
     serial::MODEL,
     osr_fx2::MODEL,
+    hid::KEYBOARD,
+    hid::MOUSE,
+    hid::TABLET,
+    hid::GAMEPAD,
     composite::MODEL,
 ];
 

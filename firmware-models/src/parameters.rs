@@ -76,7 +76,7 @@ impl Parameters {
     /// Takes a key's value, a text that devices can tell of themselves.
     ///
     /// # Errors
-    /// Where the key is there without a value, or with one that can't be told.
+    /// Where there is no value, or it is empty, too long or not ASCII.
     pub fn printable(&mut self, key: &str) -> Result<Option<String>, ParameterError> {
         let Some(value) = self.text(key)? else {
             return Ok(None);

@@ -55,6 +55,11 @@ impl<P: Panel> Shared<P> {
         self.lock().panel.state()
     }
 
+    /// Looks at the panel.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&P) -> T) -> T {
+        look(&self.lock().panel)
+    }
+
     /// Does something at the panel, and tells those who wait for changes if it is one.
     pub(crate) fn change<T>(&self, action: impl FnOnce(&mut P) -> T) -> T {
         let mut inside = self.lock();

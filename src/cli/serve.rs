@@ -9,9 +9,10 @@ use tokio::{
 };
 use usbwright::{
     emulator::{
-        Bus,
+        Bus, BusId,
         server::{Address, Limits, Server},
     },
+    serial::Connected,
     source::Source,
 };
 
@@ -55,14 +56,15 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
     descriptors::make_room(arguments.specs.len());
     let bus = Bus::new();
-    tokio::select! {
+    let lines = tokio::select! {
         plugged = plug_in_background(&bus, &arguments.specs) => plugged?,
         _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
-    }
+    };
     let mut server = Server::new(bus.clone(), Limits::default());
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
+        lines.tell(&device.bus_id)?;
     }
     for address in &arguments.listen {
         let bound = server
@@ -80,9 +82,20 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The serial lines of devices; they are disconnected where this is dropped.
+pub(super) struct Lines(Vec<(BusId, Connected)>);
+
+impl Lines {
+    /// Prints where the other ends of a device's lines are.
+    pub(super) fn tell(&self, bus_id: &BusId) -> anyhow::Result<()> {
+        let mut lines = self.0.iter().filter(|(id, _)| id == bus_id);
+        lines.try_for_each(|(_, line)| print(&format!("{bus_id}: {line}")))
+    }
+}
+
 /// Does what [`plug`] does on a thread where it may block, and which has ended when this returns. Where the future is dropped, a device that
 /// is still being asked for, elsewhere, is not waited for.
-pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
+pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<Lines> {
     let (bus, specs) = (bus.clone(), specs.to_vec());
     let (tell, told) = oneshot::channel();
     let thread = thread::Builder::new()
@@ -99,15 +112,19 @@ pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::R
 }
 
 /// Makes or takes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
-fn plug(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
+fn plug(bus: &Bus, specs: &[Source]) -> anyhow::Result<Lines> {
     let now = Instant::now();
+    let mut lines = Vec::new();
     let (named, others): (Vec<_>, Vec<_>) = specs.iter().partition(|it| it.bus_id().is_some());
     for spec in named.into_iter().chain(others) {
         let device = spec
-            .open(now)
+            .open_with_handles(now)
             .with_context(|| format!("can't have {spec}"))?;
-        bus.plug(device, spec.bus_id().cloned())
+        let bus_id = bus
+            .plug(device.port, spec.bus_id().cloned())
             .with_context(|| format!("can't plug {spec} in"))?;
+        let connected = device.connected.into_iter();
+        lines.extend(connected.map(|line| (bus_id.clone(), line)));
     }
-    Ok(())
+    Ok(Lines(lines))
 }

@@ -179,7 +179,7 @@ impl Line {
     fn serve_peer(&mut self, peer: &mut Peer<'_>, ready: &mut Ready) -> io::Result<Option<bool>> {
         let mut read = false;
         if let (true, true, Some(input)) = (self.to_host.is_empty(), ready.reads, peer.input) {
-            match rustix::io::read(input, &mut self.buffer) {
+            match rustix::io::read(input, &mut *self.buffer) {
                 // Others' input may end while their output goes on.
                 Ok(0) if peer.blocking => peer.input = None,
                 // A terminal that nobody has open any more says EIO.
