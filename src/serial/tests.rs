@@ -12,11 +12,11 @@ use std::{
 use rustix::fs::OFlags;
 
 use crate::{
+    emulator::EmulatedDevice,
     models::{
         Handle, Spec,
         serial::{StatusLines, Terminal},
     },
-    emulator::EmulatedDevice,
     serial::{Connected, connect},
     target::{Bulk, Device, In, Interface, Interrupt, Out, PipePolicy, Wait},
 };
