@@ -177,32 +177,40 @@ impl Line {
 
     /// Takes bytes from the peer to the host, and tells whether it did; `None` once the peer has closed.
     fn serve_peer(&mut self, peer: &mut Peer<'_>, ready: &mut Ready) -> io::Result<Option<bool>> {
-        let mut read = false;
-        if let (true, true, Some(input)) = (self.to_host.is_empty(), ready.reads, peer.input) {
-            match rustix::io::read(input, &mut *self.buffer) {
-                // Others' input may end while their output goes on.
-                Ok(0) if peer.blocking => peer.input = None,
-                // A terminal that nobody has open any more says EIO.
-                Ok(0) | Err(Errno::IO) => return Ok(None),
-                Ok(count) => {
-                    self.to_host = Bytes::copy_from_slice(&self.buffer[..count]);
-                    ready.reads = !peer.blocking;
-                    read = true;
-                }
-                Err(Errno::AGAIN) => {
-                    ready.reads = false;
-                    ready.hung_up = false;
-                }
-                Err(Errno::INTR) => read = true,
-                Err(error) => return Err(error.into()),
+        let given = self.give_to_host();
+        let (true, true, Some(input)) = (self.to_host.is_empty(), ready.reads, peer.input) else {
+            return Ok(Some(given));
+        };
+        match rustix::io::read(input, &mut *self.buffer) {
+            // Others' input may end while their output goes on.
+            Ok(0) if peer.blocking => peer.input = None,
+            // A terminal that nobody has open any more says EIO.
+            Ok(0) | Err(Errno::IO) => return Ok(None),
+            Ok(count) => {
+                self.to_host = Bytes::copy_from_slice(&self.buffer[..count]);
+                ready.reads = !peer.blocking;
+                self.give_to_host();
+                return Ok(Some(true));
             }
+            Err(Errno::AGAIN) => {
+                ready.reads = false;
+                ready.hung_up = false;
+            }
+            Err(Errno::INTR) => return Ok(Some(true)),
+            Err(error) => return Err(error.into()),
         }
-        if !self.to_host.is_empty() {
+        Ok(Some(given))
+    }
+
+    /// Gives the host what it has room for, and tells whether that is anything.
+    fn give_to_host(&mut self) -> bool {
+        let before = self.to_host.len();
+        if before > 0 {
             let cx = &mut Context::from_waker(&self.waker);
             // Where the device is gone, there is nobody to want them.
             let _ = self.terminal.poll_write(cx, &mut self.to_host);
         }
-        Ok(Some(read))
+        self.to_host.len() < before
     }
 
     /// Waits until there is something to do.

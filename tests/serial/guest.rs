@@ -187,7 +187,7 @@ fn modem_lines_are_seen_both_ways() {
     terminal.signal(Signal::Overrun);
     until(|| modem::counters(&port).rng == 3);
     let counters = modem::counters(&port);
-    assert_eq!((counters.overrun, counters.dcd, counters.dsr), (1, 2, 3));
+    assert_eq!((counters.overrun, counters.dcd, counters.dsr), (1, 2, 4));
     drop(port);
     control(false, false);
 }
@@ -295,10 +295,10 @@ fn a_program_that_stops_reading_makes_the_terminal_wait() {
 #[test]
 #[ignore = "it runs in the lab"]
 fn a_port_that_is_unplugged_in_the_middle_ends_its_programs_and_loses_nothing_before() {
-    for round in 0..10 {
+    let data = bytes(4 << 20, 5);
+    for round in 0..6 {
         let attached = Attached::new(Speed::High);
         let port = attached.open();
-        let data = bytes(64 << 20, 5);
         let got = thread::scope(|scope| {
             let writes = scope.spawn(|| (&port).write_all(&data));
             let mut got = read_from(&attached.terminal, 100_000 << (round % 4));
