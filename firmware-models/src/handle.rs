@@ -2,12 +2,13 @@
 
 use std::task::{Context, Poll};
 
-use usbwright_emulator::EmulatedDevice;
+use usbwright_emulator::{EmulatedDevice, Firmware};
 
 use crate::{
     disk::{Drive, DriveState, Media, MediaChanges},
     hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
     osr_fx2::{self, Board},
+    serial::{self, Terminal},
     shared,
 };
 
@@ -21,12 +22,25 @@ pub struct Made {
     pub handles: Vec<Handle>,
 }
 
-impl From<EmulatedDevice> for Made {
-    fn from(device: EmulatedDevice) -> Self {
+/// What a model makes: a firmware, which goes into a device or into one of several functions, and its user's side.
+pub(crate) struct Function {
+    pub(crate) firmware: Box<dyn Firmware>,
+    pub(crate) handles: Vec<Handle>,
+}
+
+impl Function {
+    /// A firmware that has no user.
+    pub(crate) fn new(firmware: impl Firmware) -> Self {
         Self {
-            device,
+            firmware: Box::new(firmware),
             handles: Vec::new(),
         }
+    }
+
+    /// Adds a handle.
+    pub(crate) fn handle(mut self, handle: Handle) -> Self {
+        self.handles.push(handle);
+        self
     }
 }
 
@@ -46,6 +60,8 @@ pub enum Handle {
     Gamepad(Gamepad),
     /// The media of a disk.
     Disk(Media),
+    /// The other end of the line of a `serial`.
+    Serial(Terminal),
 }
 
 /// What a user sees of a function.
@@ -59,6 +75,8 @@ pub enum State {
     Pointer(PointerState),
     /// Of a disk, for each logical unit.
     Disk(Vec<DriveState>),
+    /// Of `serial`.
+    Serial(serial::State),
 }
 
 /// Waits for a function's changes, as the `changes` of its own handle does.
@@ -72,6 +90,8 @@ pub enum Changes {
     Pointer(shared::Changes<PointerState>),
     /// Of a disk.
     Disk(MediaChanges),
+    /// Of `serial`.
+    Serial(serial::Changes),
 }
 
 impl Handle {
@@ -84,6 +104,7 @@ impl Handle {
             Self::Tablet(_) => "tablet",
             Self::Gamepad(_) => "gamepad",
             Self::Disk(_) => "disk",
+            Self::Serial(_) => "serial",
         }
     }
 
@@ -104,6 +125,7 @@ impl Handle {
             Self::Tablet(tablet) => State::Pointer(tablet.state()),
             Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
             Self::Disk(media) => State::Disk(media.state()),
+            Self::Serial(terminal) => State::Serial(terminal.state()),
         }
     }
 
@@ -116,6 +138,7 @@ impl Handle {
             Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
             Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
             Self::Disk(media) => Changes::Disk(media.changes()),
+            Self::Serial(terminal) => Changes::Serial(terminal.changes()),
         }
     }
 }
@@ -134,6 +157,7 @@ impl Changes {
             Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
             Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
             Self::Disk(changes) => changes.poll_next(cx).map(|it| it.map(State::Disk)),
+            Self::Serial(changes) => changes.poll_next(cx).map(|it| it.map(State::Serial)),
         }
     }
 }

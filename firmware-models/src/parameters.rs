@@ -73,6 +73,12 @@ impl Parameters {
         }
     }
 
+    /// Takes a key that may have a value: the outer `None` tells that it is not there.
+    pub fn optional(&mut self, key: &str) -> Option<Option<String>> {
+        let place = self.given.iter().position(|(known, _)| known == key)?;
+        Some(self.given.remove(place).1)
+    }
+
     /// Takes a key's value, a text that devices can tell of themselves.
     ///
     /// # Errors
@@ -158,8 +164,13 @@ impl Parameters {
     }
 
     /// Has a disk made with drives that there are already, the first unit with the first of them.
-    pub(crate) fn keep(&mut self, drives: impl IntoIterator<Item = Drive>) {
-        self.drives.extend(drives);
+    pub(crate) fn keep(&mut self, drives: VecDeque<Drive>) {
+        self.drives = drives;
+    }
+
+    /// Takes all drives that are kept.
+    pub(crate) fn kept(&mut self) -> VecDeque<Drive> {
+        std::mem::take(&mut self.drives)
     }
 
     /// Takes the next drive that is kept.

@@ -110,6 +110,18 @@ enum Command {
         switch: u8,
         to: OnOff,
     },
+    /// Set the lines of a serial port that its other end has.
+    Lines {
+        device: String,
+        /// Data carrier detect (DCD).
+        #[arg(long)]
+        carrier: Option<OnOff>,
+        /// Data set ready (DSR).
+        #[arg(long)]
+        ready: Option<OnOff>,
+    },
+    /// Tell the host of a serial port: break, ring, framing-error, parity-error or overrun.
+    Signal { device: String, signal: String },
     /// Put an image into the drive of a removable disk.
     Insert {
         device: String,
@@ -175,6 +187,16 @@ impl Command {
                 switch,
                 on: to == OnOff::On,
             },
+            Self::Lines {
+                device,
+                carrier,
+                ready,
+            } => Request::Lines {
+                device,
+                carrier: carrier.map(|it| it == OnOff::On),
+                ready: ready.map(|it| it == OnOff::On),
+            },
+            Self::Signal { device, signal } => Request::Signal { device, signal },
             Self::Insert {
                 device,
                 image,

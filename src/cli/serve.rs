@@ -11,9 +11,10 @@ use tokio::{
 use usbwright::{
     control::{ControlAddress, Devices, Listener},
     emulator::{
-        Bus,
+        Bus, BusId,
         server::{Address, Limits, Server},
     },
+    serial::Connected,
     source::Source,
 };
 
@@ -65,17 +66,18 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .control
         .as_ref()
         .map(|_| Devices::new(bus.clone(), Handle::current()));
-    tokio::select! {
+    let lines = tokio::select! {
         plugged = plug_all(&bus, devices.as_ref(), &arguments.specs) => plugged?,
         _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
-    }
+    };
     let mut server = Server::new(bus.clone(), Limits::default());
     if let Some(devices) = &devices {
         server = server.observed_by(Arc::new(devices.clone()));
     }
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
+        lines.tell(&device.bus_id)?;
     }
     for address in &arguments.listen {
         let bound = server
@@ -108,39 +110,69 @@ fn listen_for_control(
     Ok(Some(listener))
 }
 
-/// Plugs devices in, by those that are controlled if they are.
-async fn plug_all(bus: &Bus, devices: Option<&Devices>, specs: &[Source]) -> anyhow::Result<()> {
+/// Plugs devices in, by those that are controlled if they are: these have their lines as well.
+async fn plug_all(bus: &Bus, devices: Option<&Devices>, specs: &[Source]) -> anyhow::Result<Lines> {
     let Some(devices) = devices else {
         return plug_in_background(bus, specs).await;
     };
-    let devices = devices.clone();
-    in_background(specs.to_vec(), move |spec| {
-        devices.plug(spec)?;
-        Ok(())
+    let its = devices.clone();
+    let plugged = in_background(specs.to_vec(), move |spec| Ok(its.plug(spec)?)).await?;
+    let lines = plugged.into_iter().flat_map(|bus_id| {
+        let told = devices.lines(&bus_id);
+        told.into_iter().map(move |line| (bus_id.clone(), line))
+    });
+    Ok(Lines {
+        told: lines.collect(),
+        _connected: Vec::new(),
     })
-    .await
+}
+
+/// Where the other ends of devices' serial lines are. Those of devices that are not controlled are disconnected where this is dropped.
+#[derive(Default)]
+pub(super) struct Lines {
+    told: Vec<(BusId, String)>,
+    _connected: Vec<Connected>,
+}
+
+impl Lines {
+    fn of(devices: Vec<(BusId, Vec<Connected>)>) -> Self {
+        let mut lines = Self::default();
+        for (bus_id, connected) in devices {
+            let told = connected.iter().map(|it| (bus_id.clone(), it.to_string()));
+            lines.told.extend(told);
+            lines._connected.extend(connected);
+        }
+        lines
+    }
+
+    /// Prints where the other ends of a device's lines are.
+    pub(super) fn tell(&self, bus_id: &BusId) -> anyhow::Result<()> {
+        let mut lines = self.told.iter().filter(|(id, _)| id == bus_id);
+        lines.try_for_each(|(_, line)| print(&format!("{bus_id}: {line}")))
+    }
 }
 
 /// Has the devices plugged in on a thread where that may block, and which has ended when this returns. Where the future is dropped, a
 /// device that is still being asked for, elsewhere, is not waited for.
-pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
+pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<Lines> {
     let bus = bus.clone();
     let now = Instant::now();
-    in_background(specs.to_vec(), move |spec| plug(&bus, spec, now)).await
+    let plugged = in_background(specs.to_vec(), move |spec| plug(&bus, spec, now)).await?;
+    Ok(Lines::of(plugged))
 }
 
 /// Plugs devices in, those with a bus id of their own first, so that no other takes it.
-async fn in_background(
+async fn in_background<T: Send + 'static>(
     specs: Vec<Source>,
-    plug: impl Fn(&Source) -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<()> {
+    plug: impl Fn(&Source) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<Vec<T>> {
     let (tell, told) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("plug".to_owned())
         .spawn(move || {
             let (named, others): (Vec<_>, Vec<_>) =
                 specs.iter().partition(|it| it.bus_id().is_some());
-            let plugged = named.into_iter().chain(others).try_for_each(plug);
+            let plugged = named.into_iter().chain(others).map(plug).collect();
             // Nobody listens any more where a signal has come.
             let _ = tell.send(plugged);
         })?;
@@ -152,11 +184,12 @@ async fn in_background(
 }
 
 /// Makes or takes a device and plugs it in.
-fn plug(bus: &Bus, spec: &Source, now: Instant) -> anyhow::Result<()> {
+fn plug(bus: &Bus, spec: &Source, now: Instant) -> anyhow::Result<(BusId, Vec<Connected>)> {
     let device = spec
-        .open(now)
+        .open_with_handles(now)
         .with_context(|| format!("can't have {spec}"))?;
-    bus.plug(device, spec.bus_id().cloned())
+    let bus_id = bus
+        .plug(device.port, spec.bus_id().cloned())
         .with_context(|| format!("can't plug {spec} in"))?;
-    Ok(())
+    Ok((bus_id, device.connected))
 }

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     emulator::{Bus, BusId, server::Observer},
     models::Handle,
+    serial::Connected,
     source::{Opened, Source},
 };
 
@@ -40,6 +41,7 @@ struct Inside {
 struct Entry {
     source: Source,
     handles: Vec<Handle>,
+    connected: Vec<Connected>,
     watchers: Vec<AbortHandle>,
     /// Who has it.
     by: Option<String>,
@@ -104,13 +106,16 @@ impl Devices {
         before: &[Handle],
     ) -> Result<BusId, ControlError> {
         let spec = source.to_string();
-        let Opened { port, handles } =
-            source
-                .open_again(Instant::now(), before)
-                .map_err(|cause| ControlError::Open {
-                    spec: spec.clone(),
-                    cause,
-                })?;
+        let Opened {
+            port,
+            handles,
+            connected,
+        } = source
+            .open_again(Instant::now(), before)
+            .map_err(|cause| ControlError::Open {
+                spec: spec.clone(),
+                cause,
+            })?;
         let speed = port.summary().speed;
         let name = Name::default();
         let port = Watched::new(port, Arc::clone(&name), self.events().clone());
@@ -130,6 +135,7 @@ impl Devices {
         let entry = Entry {
             source: source.clone(),
             handles,
+            connected,
             watchers,
             by: None,
         };
@@ -161,6 +167,14 @@ impl Devices {
             Some(watcher.abort_handle())
         });
         watched.collect()
+    }
+
+    /// Where the other ends of a device's serial lines are.
+    pub fn lines(&self, bus_id: &BusId) -> Vec<String> {
+        let plugged = self.plugged();
+        let entry = plugged.get(bus_id);
+        let connected = entry.into_iter().flat_map(|it| &it.connected);
+        connected.map(ToString::to_string).collect()
     }
 
     /// Takes a device off the bus, and off whoever has it.
@@ -204,7 +218,8 @@ impl Devices {
                 })?,
         };
         let before = self.take(&target.bus_id);
-        let before = before.ok_or_else(|| self.missing(device))?;
+        let mut before = before.ok_or_else(|| self.missing(device))?;
+        before.connected.clear();
         self.plug_as(&source, Some(target.bus_id), &before.handles)
     }
 

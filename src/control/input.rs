@@ -6,6 +6,7 @@ use crate::models::{
     disk::{Media, medium::Access},
     hid::{Delivery, Gamepad, Keyboard, Mouse, Tablet, TabletError},
     osr_fx2::Board,
+    serial::Terminal,
 };
 
 /// The requests that a function understands, besides those that every device does.
@@ -18,6 +19,7 @@ pub(super) fn abilities(handle: &Handle) -> &'static [&'static str] {
         ],
         Handle::Gamepad(_) => &["state", "press", "hold", "release", "axis", "hat"],
         Handle::Disk(_) => &["state", "insert", "eject"],
+        Handle::Serial(_) => &["state", "lines", "signal"],
     }
 }
 
@@ -30,6 +32,7 @@ pub(super) fn act(handle: &Handle, request: &Request) -> Option<Result<(), Refus
         Handle::Tablet(tablet) => on_tablet(tablet, request),
         Handle::Gamepad(gamepad) => on_gamepad(gamepad, request),
         Handle::Disk(media) => on_disk(media, request),
+        Handle::Serial(terminal) => on_serial(terminal, request),
     }
 }
 
@@ -38,7 +41,7 @@ pub(super) fn delivery(state: &State) -> Option<Delivery> {
     match state {
         State::Keyboard(state) => Some(state.delivery),
         State::Pointer(state) => Some(state.delivery),
-        State::Board(_) | State::Disk(_) => None,
+        State::Board(_) | State::Disk(_) | State::Serial(_) => None,
     }
 }
 
@@ -148,6 +151,23 @@ fn on_disk(media: &Media, request: &Request) -> Option<Result<(), Refusal>> {
         }
         _ => None,
     }
+}
+
+fn on_serial(terminal: &Terminal, request: &Request) -> Option<Result<(), Refusal>> {
+    let act = || -> Result<bool, Refusal> {
+        match request {
+            Request::Lines { carrier, ready, .. } => {
+                let mut lines = terminal.lines();
+                lines.data_carrier_detect = carrier.unwrap_or(lines.data_carrier_detect);
+                lines.data_set_ready = ready.unwrap_or(lines.data_set_ready);
+                terminal.set_lines(lines);
+            }
+            Request::Signal { signal, .. } => terminal.signal(word(signal)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    };
+    done(act())
 }
 
 /// `None` where it was no request of that kind of function.

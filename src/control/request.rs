@@ -113,6 +113,16 @@ pub enum Request {
         switch: u8,
         on: bool,
     },
+    /// Sets the lines of a serial port that its other end has.
+    Lines {
+        device: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carrier: Option<bool>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ready: Option<bool>,
+    },
+    /// Tells the host of a serial port of something that happens at its other end.
+    Signal { device: String, signal: String },
     /// Puts an image into the drive of a disk's logical unit.
     Insert {
         device: String,
@@ -159,6 +169,8 @@ impl Request {
             | Self::Axis { device, .. }
             | Self::Hat { device, .. }
             | Self::Switch { device, .. }
+            | Self::Lines { device, .. }
+            | Self::Signal { device, .. }
             | Self::Insert { device, .. }
             | Self::Eject { device, .. } => Some(device),
         }
@@ -182,6 +194,8 @@ impl Request {
             Self::Axis { .. } => "axis",
             Self::Hat { .. } => "hat",
             Self::Switch { .. } => "switch",
+            Self::Lines { .. } => "lines",
+            Self::Signal { .. } => "signal",
             Self::Insert { .. } => "insert",
             Self::Eject { .. } => "eject",
             Self::Events { .. } => "events",
