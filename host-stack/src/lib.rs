@@ -71,7 +71,8 @@
 //! - A device that sleeps is not woken to be stopped or removed: that goes on with [`release_hardware`](DeviceCallbacks::release_hardware).
 //! - A device that can't be armed ([`arm_wake`](DeviceCallbacks::arm_wake)) sleeps nevertheless, unarmed. One that has woken its stack is told so after
 //!   [`d0_entry`](DeviceCallbacks::d0_entry), and is then disarmed.
-//! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise.
+//! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise. It comes by itself when the
+//!   [USB device](StackBuilder::usb_device) goes; a driver that is told of it is told before its device is removed, and once.
 //! - Where a callback panics, no callback of the stack is called any more, as if its process had been killed; what drivers have made is dropped. What has called
 //!   into the stack, and waits, gets [`NtStatus::DRIVER_PROCESS_TERMINATED`](status::NtStatus::DRIVER_PROCESS_TERMINATED).
 //! - Files that are open when the device goes are closed by that, also in an orderly removal, which other systems would refuse then: each driver is told in its turn, after

@@ -5,6 +5,7 @@
 //! nobody does, a worker thread is woken. With [`Threads::None`] there is no such thread, and a test says when what is to be done is done.
 
 mod across;
+mod alone;
 #[cfg(test)]
 mod interleavings;
 mod list;
@@ -139,6 +140,7 @@ impl Scheduler {
         let entry = Entry {
             lock: lock.cloned(),
             job,
+            alone: false,
         };
         let mut state = self.state();
         if self.has_ended() {
@@ -265,7 +267,7 @@ impl Scheduler {
     }
 
     fn call(&self, entry: Entry) {
-        let Entry { lock, job } = entry;
+        let Entry { lock, job, .. } = entry;
         let gives_way = lock.as_ref().is_some_and(|it| it.gives_way);
         let again = gives_way.then(|| Arc::clone(&job));
         let working = Working::enter(self, job.is_callback(), lock, again);
@@ -292,16 +294,19 @@ impl Scheduler {
         }
         if state.failed {
             let dropped = std::mem::take(&mut state.ready);
+            state.alone = 0;
             drop(state);
             dropped.into_iter().for_each(forget);
             return None;
         }
+        let within = state.alone > 0 && self.is_here();
         let place = match state.seed {
-            None => state.ready.iter().position(Entry::is_free),
+            None => state.ready.iter().position(|it| it.is_free(within)),
             Some(_) => {
-                let count = state.ready.iter().filter(|it| it.is_free()).count();
+                let is_free = |it: &Entry| it.is_free(within);
+                let count = state.ready.iter().filter(|it| is_free(it)).count();
                 let drawn = state.draw(count);
-                let mut free = (0..state.ready.len()).filter(|it| state.ready[*it].is_free());
+                let mut free = (0..state.ready.len()).filter(|it| is_free(&state.ready[*it]));
                 free.nth(drawn)
             }
         }?;
@@ -312,6 +317,7 @@ impl Scheduler {
         if let Some(lock) = &entry.lock {
             lock.set_busy(true);
         }
+        state.alone -= usize::from(entry.alone);
         Some(entry)
     }
 
@@ -322,7 +328,11 @@ impl Scheduler {
             && first.key().0 <= now
         {
             let job = first.remove();
-            state.ready.push_back(Entry { lock: None, job });
+            state.ready.push_back(Entry {
+                lock: None,
+                job,
+                alone: false,
+            });
         }
     }
 

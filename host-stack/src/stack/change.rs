@@ -131,7 +131,7 @@ impl StackShared {
     pub(super) fn remove_later(self: &Arc<Self>) {
         self.state().is_to_be_removed = true;
         self.scheduler
-            .post(None, Arc::new(Later(Arc::downgrade(self))));
+            .post_alone(Arc::new(Later(Arc::downgrade(self))));
     }
 
     /// Has the stack removed so, and ended.

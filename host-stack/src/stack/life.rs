@@ -292,7 +292,7 @@ impl StackShared {
     }
 
     /// Waits, as long as there is anybody to wait for.
-    fn wait_until(&self, ready: impl Fn() -> bool) {
+    pub(super) fn wait_until(&self, ready: impl Fn() -> bool) {
         self.scheduler
             .wait_for(|| (ready() || self.scheduler.has_ended()).then_some(()));
     }

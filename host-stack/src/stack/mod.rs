@@ -7,6 +7,7 @@ mod life;
 mod outside;
 mod power;
 mod spare;
+mod unplug;
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use std::{
     },
 };
 
+use self::unplug::{Unplugged, Watch};
 pub use self::{
     builder::{StackBuilder, StartError},
     change::{CallbackError, ChangeError, PnpState},
@@ -85,6 +87,10 @@ struct State {
     ends: Option<Arc<StackShared>>,
     /// Files that are open, or are being opened.
     files: Vec<File>,
+    /// How far drivers were told that the USB device is unplugged.
+    unplugged: Unplugged,
+    /// Looks whether it is.
+    watch: Option<Arc<Watch>>,
 }
 
 impl StackShared {

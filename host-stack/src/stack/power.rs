@@ -14,7 +14,7 @@ impl StackShared {
         self.state().devices.clone()
     }
 
-    fn devices_from_above(&self) -> impl Iterator<Item = Arc<DeviceShared>> {
+    pub(super) fn devices_from_above(&self) -> impl Iterator<Item = Arc<DeviceShared>> {
         self.devices().into_iter().rev()
     }
 
@@ -83,6 +83,8 @@ impl StackShared {
                 _ => self.put_pnp(&mut state, PnpState::Removed),
             }
         }
+        self.wait_until_told();
+        self.watch_no_more();
         let mut knows_files = true;
         for device in self.devices_from_above() {
             self.take_down(&device, knows_files);
@@ -197,18 +199,13 @@ impl Stack {
         Ok(())
     }
 
-    /// The device has been unplugged. Drivers are told at once, whatever the stack does at present; then it is removed. Within a callback this returns at once,
-    /// and the stack is removed afterwards.
+    /// The device has been unplugged. Drivers are told at once, whatever the stack does at present, and once; then it is removed. Within a callback this returns at
+    /// once, and the stack is removed afterwards.
+    ///
+    /// A stack over a [USB device](crate::StackBuilder::usb_device) does this by itself when that goes; without a thread ([`Threads::None`](crate::Threads::None)), when
+    /// somebody waits or [runs](Self::run) it.
     pub fn surprise_remove(&self) {
-        let shared = self.shared();
-        if !shared.pnp().is_gone() {
-            for device in shared.devices_from_above() {
-                shared.tell(&device, "surprise_removal", &|it, device| {
-                    it.surprise_removal(device);
-                    Ok(())
-                });
-            }
-        }
+        self.shared().tell_unplugged();
         self.shared().remove_anyhow();
     }
 }

@@ -9,6 +9,7 @@
 mod clock;
 mod driver;
 mod flight;
+mod gone;
 mod line;
 mod rows;
 mod slot;
@@ -31,6 +32,7 @@ use usbwright_protocol::{
 
 pub use self::{
     clock::{Clock, ManualClock, Timed},
+    gone::Gone,
     wait::Wait,
 };
 use self::{
