@@ -18,6 +18,7 @@ use crate::{
     request::{
         Control, CreateParameters, Parameters, Transfer,
         irp::{Asker, Irp, Level, Origin, Outcome},
+        stuck::Waiter,
     },
     stack::{Buffers, Owner, StackShared},
     status::{NtStatus, Severity, Win32Error},
@@ -311,12 +312,24 @@ impl Io {
         }
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended. Where a driver would wait for itself so, within one of its callbacks, it ends with `ERROR_POSSIBLE_DEADLOCK`, and that is
+    /// [reported](crate::Rule::WaitWithin).
     pub fn wait(self) -> IoOutcome {
-        if let Some(outcome) = self.outcome() {
-            return outcome;
+        match self.outcome() {
+            Some(outcome) => outcome,
+            None => self.wait_for_end(),
         }
-        self.stack.scheduler().wait_for(|| self.outcome())
+    }
+
+    fn wait_for_end(&self) -> IoOutcome {
+        let waiter = Waiter::here();
+        self.stack.scheduler().wait_for(|| {
+            self.outcome().or_else(|| {
+                let object = waiter.refuse(self.irp.as_ref().ok()?)?;
+                self.stack.report_caller(object);
+                self.outcome()
+            })
+        })
     }
 }
 

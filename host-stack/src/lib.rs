@@ -136,7 +136,7 @@
 //! | [`Panic`](Rule::Panic) | the stack fails |
 //! | [`TooMuchInformation`](Rule::TooMuchInformation) | the count is cut off |
 //! | [`QueueBusy`](Rule::QueueBusy) | the second stop, drain or purge is refused |
-//! | [`WaitWithin`](Rule::WaitWithin) | the wait is refused |
+//! | [`WaitWithin`](Rule::WaitWithin) | the wait ends with `ERROR_POSSIBLE_DEADLOCK`, and a change of state with [`ChangeError::Within`] |
 //! | [`ReaderNotStopped`](Rule::ReaderNotStopped) | the reader is stopped |
 //! | [`NotSupported`](Rule::NotSupported) | it counts as any other failure |
 //! | [`NotFormatted`](Rule::NotFormatted) | the request is not sent |

@@ -30,10 +30,11 @@ use usbwright_target::{Clock, Timed};
 
 use self::across::Lent;
 pub(crate) use self::list::{DeviceLock, TimerId};
+pub(crate) use self::work::{holds, is_within, serves};
 use self::{
     list::{Entry, State},
     waiters::Waiters,
-    work::Working,
+    work::{Calls, Work, Working},
 };
 
 /// What [`waiters`] is made of, for which its tests have something else.
@@ -67,13 +68,13 @@ pub(crate) trait Job: Send + Sync {
     }
 
     /// The driver that is called, and the callback; for what is told of a panic.
-    fn calls(&self) -> Option<(Arc<str>, &'static str)> {
+    fn calls(&self) -> Calls {
         None
     }
 }
 
 /// What is told of a panic: the driver and the callback, as far as they are known, and what it said.
-type OnPanic = dyn Fn(Option<(Arc<str>, &'static str)>, String) + Send + Sync;
+type OnPanic = dyn Fn(Calls, String) + Send + Sync;
 
 /// The most things that an application's call does for others, before it leaves the rest to the worker.
 const TURN: usize = 64;
@@ -127,10 +128,7 @@ impl Scheduler {
     }
 
     /// Says what becomes of a callback's panic.
-    pub(crate) fn on_panic(
-        &self,
-        action: impl Fn(Option<(Arc<str>, &'static str)>, String) + Send + Sync + 'static,
-    ) {
+    pub(crate) fn on_panic(&self, action: impl Fn(Calls, String) + Send + Sync + 'static) {
         let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
         *panicked = Some(Arc::new(action));
     }
@@ -270,10 +268,16 @@ impl Scheduler {
         let Entry { lock, job, .. } = entry;
         let gives_way = lock.as_ref().is_some_and(|it| it.gives_way);
         let again = gives_way.then(|| Arc::clone(&job));
-        let working = Working::enter(self, job.is_callback(), lock, again);
-        let calls = job.calls();
+        let working = Working::enter(Work {
+            scheduler: self,
+            in_callback: job.is_callback(),
+            lock,
+            job: again,
+            serves: Arc::as_ptr(&job).cast(),
+            calls: job.calls(),
+        });
         let ended = catch_unwind(AssertUnwindSafe(|| job.run()));
-        drop(working);
+        let calls = working.end();
         if let Err(panic) = ended {
             self.state().failed = true;
             let message = crate::verifier::message_of(&*panic);

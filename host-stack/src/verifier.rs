@@ -20,7 +20,8 @@ pub enum Rule {
     TooMuchInformation,
     /// A queue waits for one stop, drain or purge at a time.
     QueueBusy,
-    /// Queues, and what was sent, are not waited for within a callback for a request: the wait may never end.
+    /// Nothing is waited for within a callback that may wait for that callback itself, as it would never come: queues and what was sent, within a callback for a
+    /// request; a request that only gets to the driver when the callback returns; a change of the stack's state.
     WaitWithin,
     /// A continuous reader is stopped when its device leaves D0.
     ReaderNotStopped,
@@ -43,7 +44,7 @@ impl fmt::Display for Rule {
             Self::QueueBusy => {
                 "a queue was stopped, drained or purged while it was waited for already"
             }
-            Self::WaitWithin => "a queue or a target was waited for in a callback for a request",
+            Self::WaitWithin => "a callback waited for something that may wait for the callback",
             Self::ReaderNotStopped => "a continuous reader was not stopped when its device left D0",
             Self::NotSupported => "a power callback failed with STATUS_NOT_SUPPORTED",
             Self::LeakedRequest => "a request was kept when its device went",

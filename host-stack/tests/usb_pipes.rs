@@ -297,9 +297,12 @@ fn a_reset_of_the_port_ends_what_is_on_its_way_and_pipes_stay_good() {
     assert_eq!(ended(sent.wait(), &memory).2, b"on");
 }
 
+/// Something that a driver asks of its device.
+type Call = fn(&Rig) -> Result<(), HResult>;
+
 #[test]
 fn a_device_that_is_gone_is_told_by_every_call() {
-    let calls: [fn(&Rig) -> Result<(), HResult>; 4] = [
+    let calls: [Call; 4] = [
         |rig| rig.pipe(BULK_IN).reset(),
         |rig| rig.interface().select_setting(2),
         |rig| rig.usb.reset_port(),

@@ -7,6 +7,7 @@ pub(crate) mod format;
 pub(crate) mod irp;
 mod parameters;
 mod sent;
+pub(crate) mod stuck;
 
 use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
 

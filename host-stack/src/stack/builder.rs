@@ -152,7 +152,7 @@ impl StackBuilder {
                 devices: Vec::new(),
                 pnp: PnpState::Stopped,
                 failure: None,
-                is_changing: false,
+                changes: None,
                 is_to_be_removed: false,
                 ends: None,
                 files: Vec::new(),

@@ -43,7 +43,7 @@ impl StackShared {
         name: &'static str,
         call: impl FnOnce() -> Result<(), HResult>,
     ) -> Called {
-        self.scheduler.enter(|| {
+        self.scheduler.enter_for(device.driver(), name, || {
             called(device.driver(), name, call).inspect_err(|it| self.fail_if_panicked(it))
         })
     }

@@ -15,6 +15,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    thread::ThreadId,
 };
 
 use self::unplug::{Unplugged, Watch};
@@ -79,8 +80,8 @@ struct State {
     pnp: PnpState,
     /// Why it has failed.
     failure: Option<CallbackError>,
-    /// Somebody changes it.
-    is_changing: bool,
+    /// Who changes it.
+    changes: Option<ThreadId>,
     /// It is to be removed when it is changed no more.
     is_to_be_removed: bool,
     /// It is to end as well, as nobody has it any more. It keeps itself until then.
@@ -149,6 +150,13 @@ impl StackShared {
             PnpState::Removed => NtStatus::DEVICE_REMOVED,
             _ => NtStatus::DEVICE_NOT_READY,
         }
+    }
+
+    /// The driver that this thread calls has broken a rule of waiting.
+    pub(crate) fn report_caller(&self, object: String) {
+        let caller = self.scheduler.caller();
+        let (driver, _) = caller.unwrap_or_else(|| ("?".into(), "a callback"));
+        self.verifier.report(&driver, Rule::WaitWithin, object);
     }
 
     pub(crate) fn spare(&self) -> &Spare {

@@ -213,12 +213,12 @@ impl Stack {
 impl StackShared {
     /// Removes the stack without asking, now or once the callback has returned in which this is called.
     pub(super) fn remove_anyhow(self: &Arc<Self>) {
-        match self.begin_change() {
-            Ok(change) => {
+        match self.begin_unless_within() {
+            Some(change) => {
                 self.take_away();
                 drop(change);
             }
-            Err(_) => self.remove_later(),
+            None => self.remove_later(),
         }
     }
 }

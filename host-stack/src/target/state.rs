@@ -37,6 +37,10 @@ pub(crate) trait Backend: Send + Sync {
     fn stopped(&self) {}
     /// The target takes none any more.
     fn closed(&self) {}
+    /// The request that is made of one elsewhere, and ends it when it ends.
+    fn beyond(&self, _irp: &Arc<Irp>) -> Option<Arc<Irp>> {
+        None
+    }
     /// Whether it goes with the device's hardware.
     fn is_hardware(&self) -> bool {
         false
@@ -226,6 +230,11 @@ impl TargetShared {
                 serial: sent.serial,
             })
         })
+    }
+
+    /// The request that is made of one elsewhere, and ends it when it ends.
+    pub(crate) fn beyond(&self, irp: &Arc<Irp>) -> Option<Arc<Irp>> {
+        self.backend.beyond(irp)
     }
 
     /// Stops a target that reads by itself. Tells whether it did so.
