@@ -123,8 +123,8 @@
 //! | `DeleteWdfObject` not for objects of the framework | there is no such call |
 //! | `AcquireLock` and `ReleaseLock` come in pairs, in an order | drivers have locks of their own; no callback runs within a call of the framework |
 //! | references are counted, and circles broken in `OnCleanup` | deleting an object drops what the driver has put into it |
-//! | one context for each object | [`Device::assign_context`], [`Queue::assign_context`], [`File::assign_context`] return a second one |
-//! | a context of a request, memory or target | what a driver keeps with a value of its own, it keeps beside it |
+//! | one context for each object | [`Device::assign_context`], [`Queue::assign_context`], [`File::assign_context`], [`Request::assign_context`], [`IoTarget::assign_context`] and those of [`usb`] return a second one |
+//! | a context of a [`Memory`] | what a driver keeps with one, it keeps beside it |
 //! | direct access is deferred | a stack whose drivers want otherwise [does not start](IoTypeError) |
 //!
 //! What they can't see to, the verifier does, which is always on: each broken [`Rule`] is a [`Violation`] that names the driver and the object, in

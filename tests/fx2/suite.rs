@@ -29,6 +29,7 @@ pub(crate) fn run(device: &Device, board: &Board, unplug: impl FnOnce()) {
         the_driver_lights_the_dot(board);
         what_is_written_is_read_again(&handle);
         four_packets_are_taken_and_the_fifth_waits(&handle);
+        what_had_come_of_a_cancelled_read_is_told(&handle);
         two_threads_have_a_hundred_transfers_each(&handle);
         displays_and_switches_are_set_and_read(&handle, board);
         the_configuration_descriptor_is_the_boards(&handle);
@@ -95,6 +96,24 @@ fn four_packets_are_taken_and_the_fifth_waits(handle: &Handle) {
         assert_eq!(read.data[..], [packet]);
     }
     assert_eq!(fifth.wait().ok().unwrap().information, 1);
+}
+
+fn what_had_come_of_a_cancelled_read_is_told(handle: &Handle) {
+    for packets in [1, 3] {
+        let read = handle.read(4 * 512);
+        for packet in 0..packets {
+            let _ = handle.write(vec![packet as u8; 512]).wait().ok().unwrap();
+        }
+        // Once the board has answered this, it has had the read as well.
+        asked(handle, public::READ_SWITCHES);
+        assert!(!read.has_ended());
+        read.cancel();
+        let ended = read.wait();
+        assert_eq!(ended.error(), Win32Error::OPERATION_ABORTED);
+        assert_eq!(ended.information, packets * 512);
+    }
+    // Nothing of it comes again, and nothing else is lost.
+    loops(handle, 100);
 }
 
 fn two_threads_have_a_hundred_transfers_each(handle: &Handle) {

@@ -9,7 +9,7 @@ mod parameters;
 mod sent;
 pub(crate) mod stuck;
 
-use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
+use std::{any::Any, fmt, future::poll_fn, sync::Arc, task::Poll};
 
 pub use self::{
     body::RequestId,
@@ -100,6 +100,48 @@ impl Request {
         level.is_own = true;
         let file = device.own_file().clone();
         Self::of(Irp::new(Origin::Driver, Some(file), level))
+    }
+
+    /// Gives the request a context: what the driver keeps with it, wherever it goes, until it is completed or, if the driver has made it, dropped. Each driver of a
+    /// stack has one of its own.
+    ///
+    /// ```
+    /// # use usbwright_host_stack::{Queue, Request, RequestCompletionParams, SendError, SendOptions};
+    /// # use std::{sync::Arc, time::Instant};
+    /// fn pass_on(queue: &Queue, mut request: Request) {
+    ///     let _ = request.assign_context(Instant::now());
+    ///     request.format_using_current_type();
+    ///     let ended = |request: Request, params: &RequestCompletionParams| {
+    ///         if let Some(began) = request.context::<Instant>() {
+    ///             println!("it took {:?}", began.elapsed());
+    ///         }
+    ///         request.complete_with_information(params.status(), params.information());
+    ///     };
+    ///     let device = queue.device();
+    ///     let sent = request.send_then(device.default_target(), SendOptions::new(), Arc::new(ended));
+    ///     sent.unwrap_or_else(SendError::complete);
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// With the context, where the driver has given it one.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        let mut body = self.irp().body();
+        match &mut body.top().context {
+            Some(_) => Err(context),
+            none => {
+                *none = Some(Arc::new(context));
+                Ok(())
+            }
+        }
+    }
+
+    /// The context that the driver has given the request; `None` where it has given none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let context = self.irp().body().top().context.clone();
+        context?.downcast().ok()
     }
 
     /// Its name, by which [`StopNotice`](crate::StopNotice)s tell of it.
@@ -393,8 +435,10 @@ impl Drop for Request {
         let mut body = irp.body();
         let level = body.top();
         if level.is_own {
+            let context = level.context.take();
             body.location = Location::Ended;
-            return;
+            drop(body);
+            return drop(context);
         }
         let device = Arc::clone(&level.device);
         let kind = level.parameters.request_type();

@@ -7,6 +7,7 @@ use std::{
 
 use super::TargetState;
 use crate::{
+    context::Context,
     device::DeviceShared,
     file::File,
     request::{
@@ -41,6 +42,10 @@ pub(crate) trait Backend: Send + Sync {
     fn beyond(&self, _irp: &Arc<Irp>) -> Option<Arc<Irp>> {
         None
     }
+    /// What the driver keeps with what goes with the target.
+    fn contexts(&self) -> Vec<Arc<Context>> {
+        Vec::new()
+    }
     /// Whether it goes with the device's hardware.
     fn is_hardware(&self) -> bool {
         false
@@ -54,6 +59,7 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) struct TargetShared {
     pub(super) backend: Box<dyn Backend>,
     device: Weak<DeviceShared>,
+    context: Context,
     state: Mutex<State>,
 }
 
@@ -80,6 +86,7 @@ impl TargetShared {
         Arc::new(Self {
             backend,
             device: Arc::downgrade(device),
+            context: Context::default(),
             state: Mutex::default(),
         })
     }
@@ -90,6 +97,16 @@ impl TargetShared {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Drops what the driver keeps with it: it has gone.
+    pub(crate) fn end_contexts(&self) {
+        self.backend.contexts().iter().for_each(|it| it.end());
+        self.context.end();
     }
 
     pub(crate) fn refuses(&self, format: &Format) -> Option<NtStatus> {

@@ -1,6 +1,7 @@
 //! A USB pipe, as a driver has it.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc, OnceLock,
@@ -116,6 +117,21 @@ impl UsbTargetPipe {
     /// The target that requests are sent to.
     pub fn target(&self) -> &IoTarget {
         &self.target
+    }
+
+    /// Gives the pipe a context, which is that of its [target](Self::target): see [`IoTarget::assign_context`].
+    ///
+    /// # Errors
+    /// As there.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        self.target.assign_context(context)
+    }
+
+    /// The pipe's context; `None` where it has none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.target.context()
     }
 
     /// Its endpoint.
