@@ -135,6 +135,7 @@
 //! | [`LostRequest`](Rule::LostRequest) | the request is completed as failed |
 //! | [`Panic`](Rule::Panic) | the stack fails |
 //! | [`TooMuchInformation`](Rule::TooMuchInformation) | the count is cut off |
+//! | [`InvalidStatus`](Rule::InvalidStatus) | the request ends as [`NtStatus::UNSUCCESSFUL`](status::NtStatus::UNSUCCESSFUL) |
 //! | [`QueueBusy`](Rule::QueueBusy) | the second stop, drain or purge is refused |
 //! | [`WaitWithin`](Rule::WaitWithin) | the wait ends with `ERROR_POSSIBLE_DEADLOCK`, and a change of state with [`ChangeError::Within`] |
 //! | [`ReaderNotStopped`](Rule::ReaderNotStopped) | the reader is stopped |

@@ -11,6 +11,7 @@ use tracing::error;
 /// A rule that the types can't see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "VerifierFailure")]
 pub enum Rule {
     /// A request that is delivered is completed, forwarded, requeued or sent; it was dropped, and completed by the framework.
     LostRequest,
@@ -27,6 +28,8 @@ pub enum Rule {
     ReaderNotStopped,
     /// A callback for a change of power does not say that it is not supported.
     NotSupported,
+    /// A request is completed with a status that an application can be told: an `NTSTATUS`, or a Win32 code.
+    InvalidStatus,
     /// What is sent has to be formatted first.
     NotFormatted,
     /// A request that is delivered ends before its device goes, also where the driver has said that it keeps it.
@@ -47,6 +50,7 @@ impl fmt::Display for Rule {
             Self::WaitWithin => "a callback waited for something that may wait for the callback",
             Self::ReaderNotStopped => "a continuous reader was not stopped when its device left D0",
             Self::NotSupported => "a power callback failed with STATUS_NOT_SUPPORTED",
+            Self::InvalidStatus => "a request was completed with a status that is none",
             Self::LeakedRequest => "a request was kept when its device went",
             Self::NotFormatted => "a request was sent that was not formatted for its target",
         })
@@ -72,6 +76,7 @@ impl fmt::Display for Violation {
 
 /// What a broken rule brings about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(alias = "DbgBreakOnError")]
 pub enum OnViolation {
     /// It is told by `tracing`, and kept for [`Stack::violations`](crate::Stack::violations).
     #[default]

@@ -15,6 +15,7 @@ use crate::{
 
 /// A device that is being opened.
 #[must_use = "the device is closed again where this is dropped"]
+#[doc(alias = "CreateFile")]
 pub struct Opening {
     pub(super) io: Io,
     pub(super) opened: Option<Opened>,

@@ -245,6 +245,7 @@ impl Memory {
     /// # Errors
     /// [`MemoryError::OutOfRange`] where there is no such part. [`MemoryError::NoRoom`] where room for the memory was
     /// yet to be made, and there is none.
+    #[doc(alias = "GetDataBuffer")]
     pub fn payload(&self, part: Option<MemoryOffset>) -> Result<Payload, MemoryError> {
         let range = part.unwrap_or_default().range(self.size())?;
         self.storage().payload(range)

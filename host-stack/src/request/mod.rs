@@ -53,6 +53,7 @@ impl<F: Fn(Request, &RequestCompletionParams) + Send + Sync + 'static> Completio
 #[doc(alias = "IRequestCallbackCancel")]
 pub trait OnCancel: Send + Sync + 'static {
     /// The request is the driver's again, to be completed with [`NtStatus::CANCELLED`], now or later.
+    #[doc(alias = "OnCancel")]
     fn cancelled(&self, request: Request);
 }
 
@@ -150,6 +151,7 @@ impl Request {
     }
 
     /// What it asks for.
+    #[doc(alias = "WdfRequestGetParameters")]
     pub fn parameters(&self) -> Parameters {
         self.with(|level| level.parameters.clone())
     }
@@ -229,10 +231,35 @@ impl Request {
     /// Completes it, and tells how much was done: for a transfer, the bytes that moved, which are at most as many as its buffer has.
     ///
     /// A request that a driver has made itself is not completed: this drops it.
+    ///
+    /// A status that no application can be told is [reported](Rule::InvalidStatus), and the request ends as [`NtStatus::UNSUCCESSFUL`]: an error that is neither an `NTSTATUS`
+    /// nor a Win32 code, such as `E_FAIL`, and [`NtStatus::PENDING`].
     #[doc(alias = "CompleteWithInformation")]
     pub fn complete_with_information(self, status: impl Into<HResult>, information: usize) {
-        let status = NtStatus::from_hresult(status.into());
+        let result = status.into();
+        let status = match NtStatus::from_hresult(result) {
+            NtStatus::PENDING => self.invalid(result),
+            NtStatus::UNSUCCESSFUL if result != NtStatus::UNSUCCESSFUL.into() => {
+                self.invalid(result)
+            }
+            status => status,
+        };
         self.into_irp().complete_by_driver(status, information);
+    }
+
+    /// It can't be completed so. Tells what it is completed with instead.
+    #[cold]
+    fn invalid(&self, result: HResult) -> NtStatus {
+        let mut body = self.irp().body();
+        let level = body.top();
+        let (device, is_own) = (Arc::clone(&level.device), level.is_own);
+        let kind = level.parameters.request_type();
+        drop(body);
+        if !is_own {
+            let object = format!("{result}, for a request of type {kind:?}");
+            device.report(Rule::InvalidStatus, object);
+        }
+        NtStatus::UNSUCCESSFUL
     }
 
     /// Hands it to another queue of the same device. The queue that delivered it may deliver the next one.
@@ -362,6 +389,7 @@ impl Request {
     }
 
     /// Waits until it is cancelled, for drivers that are written with `async`. The driver has the request still, to be completed with [`NtStatus::CANCELLED`].
+    #[doc(alias = "IsCanceled")]
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + '_ {
         poll_fn(|cx| {
             self.with(|level| match level.canceled {

@@ -24,6 +24,7 @@ use crate::{
 /// How long a request may take, the time that it waits in a stopped target included. With no time at all it is taken back at once, unless it ends as it is sent;
 /// for one that may take as long as it likes, set none (UMDF: a timeout of 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "WDF_REQUEST_SEND_OPTION_TIMEOUT")]
 pub enum Timeout {
     /// So long from now on.
     After(Duration),
@@ -207,6 +208,7 @@ pub(super) fn refused(request: Request, status: NtStatus) -> SendError {
 /// As a future it can be awaited; [`wait`](Self::wait) is the synchronous send. Dropped before, it is taken back, and what the driver was asked for is completed
 /// with the status with which that ends.
 #[must_use = "what is dropped is taken back"]
+#[doc(alias = "WDF_REQUEST_SEND_OPTION_SYNCHRONOUS")]
 pub struct Sent {
     irp: Option<Arc<Irp>>,
     id: SendId,

@@ -12,6 +12,7 @@ use crate::{
 
 /// What a stack does at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "WDF_DEVICE_PNP_STATE")]
 pub enum PnpState {
     /// Its devices are made, but their hardware is not prepared.
     Stopped,

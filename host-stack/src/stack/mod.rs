@@ -297,6 +297,7 @@ impl Stack {
     }
 
     /// Opens the device for an application.
+    #[doc(alias = "CreateFile")]
     pub fn open(&self, options: &OpenOptions) -> Opening {
         Handle::open(&self.0, options)
     }
@@ -305,6 +306,7 @@ impl Stack {
     ///
     /// # Errors
     /// The code with which the stack refused it.
+    #[doc(alias = "CreateFile")]
     pub fn open_and_wait(&self) -> Result<Handle, crate::status::Win32Error> {
         self.open(&OpenOptions::new()).wait()
     }
@@ -321,6 +323,7 @@ impl Stack {
 
     /// The device signals that it wants to wake the stack, as by USB's remote wake-up. It does so if the stack is [idle](PnpState::Idle) or
     /// [asleep](PnpState::Sleeping) and the device was armed for that ([`IdleSettings::wake`], [`SleepWakeSettings`]).
+    #[doc(alias = "IRP_MN_WAIT_WAKE")]
     pub fn signal_wake(&self) {
         self.shared().idle.signal_wake();
         self.shared().scheduler.enter(|| ());

@@ -131,6 +131,7 @@ impl Stack {
     ///
     /// # Errors
     /// [`ChangeError::Callback`] where a driver fails, [`ChangeError::Within`] within a callback.
+    #[doc(alias = "IRP_MN_SET_POWER")]
     pub fn suspend(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -145,6 +146,7 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend).
+    #[doc(alias = "IRP_MN_SET_POWER")]
     pub fn resume(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -158,6 +160,8 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend), and [`ChangeError::Vetoed`].
+    #[doc(alias = "IRP_MN_QUERY_STOP_DEVICE")]
+    #[doc(alias = "IRP_MN_STOP_DEVICE")]
     pub fn stop(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -172,6 +176,7 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend).
+    #[doc(alias = "IRP_MN_START_DEVICE")]
     pub fn restart(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -186,6 +191,8 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend), and [`ChangeError::Vetoed`].
+    #[doc(alias = "IRP_MN_QUERY_REMOVE_DEVICE")]
+    #[doc(alias = "IRP_MN_REMOVE_DEVICE")]
     pub fn remove(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -204,6 +211,7 @@ impl Stack {
     ///
     /// A stack over a [USB device](crate::StackBuilder::usb_device) does this by itself when that goes; without a thread ([`Threads::None`](crate::Threads::None)), when
     /// somebody waits or [runs](Self::run) it.
+    #[doc(alias = "IRP_MN_SURPRISE_REMOVAL")]
     pub fn surprise_remove(&self) {
         self.shared().tell_unplugged();
         self.shared().remove_anyhow();

@@ -117,6 +117,7 @@ impl UsbInterface {
     }
 
     /// The pipe of an endpoint.
+    #[doc(alias = "RetrieveUsbPipeObject")]
     pub fn pipe(&self, address: EndpointAddress) -> Option<UsbTargetPipe> {
         self.pipes()
             .into_iter()

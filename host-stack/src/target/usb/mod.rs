@@ -120,6 +120,7 @@ impl UsbTargetDevice {
     ///
     /// # Errors
     /// [`NtStatus::INVALID_DEVICE_REQUEST`] where the configuration in force has none of that number.
+    #[doc(alias = "RetrieveUsbInterface")]
     pub fn interface(&self, number: u8) -> Result<&UsbInterface, HResult> {
         let mut interfaces = self.interfaces.iter();
         let found = interfaces.find(|it| it.number() == number);
@@ -140,6 +141,7 @@ impl UsbTargetDevice {
     }
 
     /// The descriptor of the configuration in force, with those of its interfaces and endpoints.
+    #[doc(alias = "WdfUsbTargetDeviceRetrieveConfigDescriptor")]
     pub fn configuration(&self) -> Option<ConfigurationDescriptor> {
         let description = self.usb.description();
         let fetched = description.configuration(self.usb.configuration()?)?;
@@ -180,6 +182,7 @@ impl UsbTargetDevice {
     ///
     /// # Errors
     /// As it has ended.
+    #[doc(alias = "WdfUsbTargetDeviceSendControlTransferSynchronously")]
     pub fn control_and_wait(
         &self,
         device: &Device,

@@ -135,6 +135,7 @@ impl UsbTargetPipe {
     }
 
     /// Its endpoint.
+    #[doc(alias = "PipeId")]
     pub fn address(&self) -> EndpointAddress {
         self.core.pipe.address()
     }
@@ -210,6 +211,7 @@ impl UsbTargetPipe {
     ///
     /// # Errors
     /// As those of that.
+    #[doc(alias = "FormatRequestForRead")]
     pub fn format_for_read_into(
         &self,
         request: &mut Request,
@@ -222,6 +224,7 @@ impl UsbTargetPipe {
     ///
     /// # Errors
     /// As those of that.
+    #[doc(alias = "FormatRequestForWrite")]
     pub fn format_for_write_of(
         &self,
         request: &mut Request,
