@@ -221,7 +221,7 @@ impl StackShared {
     fn end_contexts(&self, device: &Arc<DeviceShared>, targets: &[Arc<TargetShared>]) {
         for target in targets {
             self.drop_of(device, "a target's context was dropped", || {
-                target.end_contexts()
+                target.end_contexts();
             });
         }
     }

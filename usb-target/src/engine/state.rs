@@ -15,8 +15,8 @@ use super::{
     GRACE, given_up,
     gone::Mourners,
     rows::{Row, RowId, Rows},
+    sleeper::Sleeper,
     slot::{Phase, SlotId, Slots},
-    wait::Sleeper,
 };
 use crate::pipe::Kept;
 
