@@ -250,11 +250,8 @@ fn a_context_that_panics_as_it_is_dropped_fails_its_own_stack_only() {
         |rig| rig.usb.assign_context(Bad).ok().unwrap(),
         |rig| rig.interface().assign_context(Bad).ok().unwrap(),
         |rig| {
-            rig.device()
-                .default_target()
-                .assign_context(Bad)
-                .ok()
-                .unwrap()
+            let device = rig.device();
+            device.default_target().assign_context(Bad).ok().unwrap();
         },
     ];
     for put in puts {
