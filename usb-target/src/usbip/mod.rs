@@ -12,6 +12,7 @@ mod remote;
 mod replies;
 mod session;
 mod settings;
+mod window;
 mod wire;
 
 pub use exchange::Exchange;
