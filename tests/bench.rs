@@ -151,6 +151,27 @@ fn checking_and_a_sleeping_server_have_rows_of_their_own() {
 }
 
 #[test]
+fn a_host_stack_is_measured_beside_a_programs_pipes() {
+    let results = measured(&[
+        "--transport=unix",
+        "--section=stack",
+        "--size=512,64k",
+        "--depth=1,4",
+    ]);
+    let mut expected = Vec::new();
+    for direction in ["in", "out"] {
+        for (size, depth) in [(512, 1), (512, 4), (65536, 1), (65536, 4)] {
+            expected.push(format!("stack unix {direction} {size} x {depth} stack"));
+        }
+    }
+    assert_eq!(cells(&results), expected);
+    for row in results["rows"].as_array().unwrap() {
+        assert_eq!(row["against"], "pipes");
+        assert!(row["throughput_ratio"].as_f64().unwrap() > 0.0, "{row:#}");
+    }
+}
+
+#[test]
 fn interrupt_endpoints_are_watched_at_1_khz_and_8_khz() {
     let results = measured(&["--transport=unix", "--section=interrupt"]);
     let rows = results["interrupts"].as_array().unwrap();
@@ -296,6 +317,10 @@ fn what_cannot_be_measured_is_told() {
         (
             &[&here, "--section=checking"],
             "leave out DEVICE or that --section",
+        ),
+        (
+            &[&here, "--section=stack"],
+            "use --against libusb:… --section pipes --section stack",
         ),
         (
             &["--report=/proc/none"],

@@ -18,6 +18,7 @@ use crate::{
     request::{
         Control, CreateParameters, Parameters, Transfer,
         irp::{Asker, Irp, Level, Origin, Outcome},
+        stuck::Waiter,
     },
     stack::{Buffers, Owner, StackShared},
     status::{NtStatus, Severity, Win32Error},
@@ -41,6 +42,7 @@ struct Opened {
 
 /// How a device is opened.
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "CREATEFILE2_EXTENDED_PARAMETERS")]
 pub struct OpenOptions(CreateParameters);
 
 impl OpenOptions {
@@ -61,6 +63,7 @@ impl OpenOptions {
 
     /// What the application wants to do (`ACCESS_MASK`).
     #[must_use]
+    #[doc(alias = "dwDesiredAccess")]
     pub fn access(mut self, access: u32) -> Self {
         self.0.access = access;
         self
@@ -70,6 +73,7 @@ impl OpenOptions {
 /// How a request ended.
 #[derive(Clone, Debug)]
 #[must_use = "a request may have failed"]
+#[doc(alias = "IO_STATUS_BLOCK")]
 pub struct IoOutcome {
     /// How the stack has completed it.
     pub status: NtStatus,
@@ -81,6 +85,7 @@ pub struct IoOutcome {
 
 impl IoOutcome {
     /// What an application is told.
+    #[doc(alias = "GetLastError")]
     pub fn error(&self) -> Win32Error {
         Win32Error::from_nt(self.status)
     }
@@ -144,6 +149,7 @@ impl Handle {
     }
 
     /// Reads from a place in the device.
+    #[doc(alias = "ReadFileEx")]
     pub fn read_at(&self, length: usize, offset: u64) -> Io {
         let parameters = Parameters::Read(Transfer {
             length,
@@ -160,6 +166,7 @@ impl Handle {
     }
 
     /// Writes to a place in the device.
+    #[doc(alias = "WriteFileEx")]
     pub fn write_at(&self, data: impl Into<Bytes>, offset: u64) -> Io {
         let data = data.into();
         let parameters = Parameters::Write(Transfer {
@@ -280,6 +287,7 @@ impl Io {
     }
 
     /// Whether it has ended.
+    #[doc(alias = "HasOverlappedIoCompleted")]
     pub fn has_ended(&self) -> bool {
         self.outcome().is_some()
     }
@@ -311,12 +319,25 @@ impl Io {
         }
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended. Where a driver would wait for itself so, within one of its callbacks, it ends with `ERROR_POSSIBLE_DEADLOCK`, and that is
+    /// [reported](crate::Rule::WaitWithin).
+    #[doc(alias = "GetOverlappedResult")]
     pub fn wait(self) -> IoOutcome {
-        if let Some(outcome) = self.outcome() {
-            return outcome;
+        match self.outcome() {
+            Some(outcome) => outcome,
+            None => self.wait_for_end(),
         }
-        self.stack.scheduler().wait_for(|| self.outcome())
+    }
+
+    fn wait_for_end(&self) -> IoOutcome {
+        let waiter = Waiter::here();
+        self.stack.scheduler().wait_for(|| {
+            self.outcome().or_else(|| {
+                let object = waiter.refuse(self.irp.as_ref().ok()?)?;
+                self.stack.report_caller(object);
+                self.outcome()
+            })
+        })
     }
 }
 

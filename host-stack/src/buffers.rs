@@ -51,6 +51,7 @@ impl IoType {
     ///
     /// # Errors
     /// The first rule that is broken.
+    #[doc(alias = "GetDeviceStackIoTypePreference")]
     pub fn agree<'a>(
         drivers: impl Iterator<Item = (&'a str, Self)> + Clone,
     ) -> Result<(), IoTypeError> {

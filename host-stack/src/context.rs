@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-type Anything = Arc<dyn Any + Send + Sync>;
+/// What a driver has made a context of.
+pub(crate) type Anything = Arc<dyn Any + Send + Sync>;
 
 /// An object's context. There is one at the most, for all of the object's life.
 #[derive(Default)]

@@ -38,6 +38,7 @@ impl ControlCode {
     }
 
     /// What is wanted: a number of 12 bits.
+    #[doc(alias = "FUNCTION_FROM_CTL_CODE")]
     pub const fn function(self) -> u16 {
         (self.0 >> 2 & 0xFFF) as u16
     }
@@ -54,6 +55,7 @@ impl ControlCode {
     }
 
     /// What the caller's handle has to be opened for.
+    #[doc(alias = "ACCESS_FROM_CTL_CODE")]
     pub const fn access(self) -> Access {
         match self.0 >> 14 & 3 {
             0 => Access::Any,

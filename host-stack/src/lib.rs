@@ -71,7 +71,8 @@
 //! - A device that sleeps is not woken to be stopped or removed: that goes on with [`release_hardware`](DeviceCallbacks::release_hardware).
 //! - A device that can't be armed ([`arm_wake`](DeviceCallbacks::arm_wake)) sleeps nevertheless, unarmed. One that has woken its stack is told so after
 //!   [`d0_entry`](DeviceCallbacks::d0_entry), and is then disarmed.
-//! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise.
+//! - [`surprise_removal`](DeviceCallbacks::surprise_removal) is called at once, for the highest driver first, also while the stack changes its state otherwise. It comes by itself when the
+//!   [USB device](StackBuilder::usb_device) goes; a driver that is told of it is told before its device is removed, and once.
 //! - Where a callback panics, no callback of the stack is called any more, as if its process had been killed; what drivers have made is dropped. What has called
 //!   into the stack, and waits, gets [`NtStatus::DRIVER_PROCESS_TERMINATED`](status::NtStatus::DRIVER_PROCESS_TERMINATED).
 //! - Files that are open when the device goes are closed by that, also in an orderly removal, which other systems would refuse then: each driver is told in its turn, after
@@ -122,8 +123,8 @@
 //! | `DeleteWdfObject` not for objects of the framework | there is no such call |
 //! | `AcquireLock` and `ReleaseLock` come in pairs, in an order | drivers have locks of their own; no callback runs within a call of the framework |
 //! | references are counted, and circles broken in `OnCleanup` | deleting an object drops what the driver has put into it |
-//! | one context for each object | [`Device::assign_context`], [`Queue::assign_context`], [`File::assign_context`] return a second one |
-//! | a context of a request, memory or target | what a driver keeps with a value of its own, it keeps beside it |
+//! | one context for each object | [`Device::assign_context`], [`Queue::assign_context`], [`File::assign_context`], [`Request::assign_context`], [`IoTarget::assign_context`] and those of [`usb`] return a second one |
+//! | a context of a [`Memory`] | what a driver keeps with one, it keeps beside it |
 //! | direct access is deferred | a stack whose drivers want otherwise [does not start](IoTypeError) |
 //!
 //! What they can't see to, the verifier does, which is always on: each broken [`Rule`] is a [`Violation`] that names the driver and the object, in
@@ -134,8 +135,9 @@
 //! | [`LostRequest`](Rule::LostRequest) | the request is completed as failed |
 //! | [`Panic`](Rule::Panic) | the stack fails |
 //! | [`TooMuchInformation`](Rule::TooMuchInformation) | the count is cut off |
+//! | [`InvalidStatus`](Rule::InvalidStatus) | the request ends as [`NtStatus::UNSUCCESSFUL`](status::NtStatus::UNSUCCESSFUL) |
 //! | [`QueueBusy`](Rule::QueueBusy) | the second stop, drain or purge is refused |
-//! | [`WaitWithin`](Rule::WaitWithin) | the wait is refused |
+//! | [`WaitWithin`](Rule::WaitWithin) | the wait ends with `ERROR_POSSIBLE_DEADLOCK`, and a change of state with [`ChangeError::Within`] |
 //! | [`ReaderNotStopped`](Rule::ReaderNotStopped) | the reader is stopped |
 //! | [`NotSupported`](Rule::NotSupported) | it counts as any other failure |
 //! | [`NotFormatted`](Rule::NotFormatted) | the request is not sent |

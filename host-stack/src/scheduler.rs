@@ -5,6 +5,7 @@
 //! nobody does, a worker thread is woken. With [`Threads::None`] there is no such thread, and a test says when what is to be done is done.
 
 mod across;
+mod alone;
 #[cfg(test)]
 mod interleavings;
 mod list;
@@ -29,10 +30,11 @@ use usbwright_target::{Clock, Timed};
 
 use self::across::Lent;
 pub(crate) use self::list::{DeviceLock, TimerId};
+pub(crate) use self::work::{holds, is_within, serves};
 use self::{
     list::{Entry, State},
     waiters::Waiters,
-    work::Working,
+    work::{Calls, Work, Working},
 };
 
 /// What [`waiters`] is made of, for which its tests have something else.
@@ -66,13 +68,13 @@ pub(crate) trait Job: Send + Sync {
     }
 
     /// The driver that is called, and the callback; for what is told of a panic.
-    fn calls(&self) -> Option<(Arc<str>, &'static str)> {
+    fn calls(&self) -> Calls {
         None
     }
 }
 
 /// What is told of a panic: the driver and the callback, as far as they are known, and what it said.
-type OnPanic = dyn Fn(Option<(Arc<str>, &'static str)>, String) + Send + Sync;
+type OnPanic = dyn Fn(Calls, String) + Send + Sync;
 
 /// The most things that an application's call does for others, before it leaves the rest to the worker.
 const TURN: usize = 64;
@@ -126,10 +128,7 @@ impl Scheduler {
     }
 
     /// Says what becomes of a callback's panic.
-    pub(crate) fn on_panic(
-        &self,
-        action: impl Fn(Option<(Arc<str>, &'static str)>, String) + Send + Sync + 'static,
-    ) {
+    pub(crate) fn on_panic(&self, action: impl Fn(Calls, String) + Send + Sync + 'static) {
         let mut panicked = self.panicked.lock().unwrap_or_else(PoisonError::into_inner);
         *panicked = Some(Arc::new(action));
     }
@@ -139,6 +138,7 @@ impl Scheduler {
         let entry = Entry {
             lock: lock.cloned(),
             job,
+            alone: false,
         };
         let mut state = self.state();
         if self.has_ended() {
@@ -265,13 +265,19 @@ impl Scheduler {
     }
 
     fn call(&self, entry: Entry) {
-        let Entry { lock, job } = entry;
+        let Entry { lock, job, .. } = entry;
         let gives_way = lock.as_ref().is_some_and(|it| it.gives_way);
         let again = gives_way.then(|| Arc::clone(&job));
-        let working = Working::enter(self, job.is_callback(), lock, again);
-        let calls = job.calls();
+        let working = Working::enter(Work {
+            scheduler: self,
+            in_callback: job.is_callback(),
+            lock,
+            job: again,
+            serves: Arc::as_ptr(&job).cast(),
+            calls: job.calls(),
+        });
         let ended = catch_unwind(AssertUnwindSafe(|| job.run()));
-        drop(working);
+        let calls = working.end();
         if let Err(panic) = ended {
             self.state().failed = true;
             let message = crate::verifier::message_of(&*panic);
@@ -292,16 +298,19 @@ impl Scheduler {
         }
         if state.failed {
             let dropped = std::mem::take(&mut state.ready);
+            state.alone = 0;
             drop(state);
             dropped.into_iter().for_each(forget);
             return None;
         }
+        let within = state.alone > 0 && self.is_here();
         let place = match state.seed {
-            None => state.ready.iter().position(Entry::is_free),
+            None => state.ready.iter().position(|it| it.is_free(within)),
             Some(_) => {
-                let count = state.ready.iter().filter(|it| it.is_free()).count();
+                let is_free = |it: &Entry| it.is_free(within);
+                let count = state.ready.iter().filter(|it| is_free(it)).count();
                 let drawn = state.draw(count);
-                let mut free = (0..state.ready.len()).filter(|it| state.ready[*it].is_free());
+                let mut free = (0..state.ready.len()).filter(|it| is_free(&state.ready[*it]));
                 free.nth(drawn)
             }
         }?;
@@ -312,6 +321,7 @@ impl Scheduler {
         if let Some(lock) = &entry.lock {
             lock.set_busy(true);
         }
+        state.alone -= usize::from(entry.alone);
         Some(entry)
     }
 
@@ -322,7 +332,11 @@ impl Scheduler {
             && first.key().0 <= now
         {
             let job = first.remove();
-            state.ready.push_back(Entry { lock: None, job });
+            state.ready.push_back(Entry {
+                lock: None,
+                job,
+                alone: false,
+            });
         }
     }
 

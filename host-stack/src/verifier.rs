@@ -11,6 +11,7 @@ use tracing::error;
 /// A rule that the types can't see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "VerifierFailure")]
 pub enum Rule {
     /// A request that is delivered is completed, forwarded, requeued or sent; it was dropped, and completed by the framework.
     LostRequest,
@@ -20,12 +21,15 @@ pub enum Rule {
     TooMuchInformation,
     /// A queue waits for one stop, drain or purge at a time.
     QueueBusy,
-    /// Queues, and what was sent, are not waited for within a callback for a request: the wait may never end.
+    /// Nothing is waited for within a callback that may wait for that callback itself, as it would never come: queues and what was sent, within a callback for a
+    /// request; a request that only gets to the driver when the callback returns; a change of the stack's state.
     WaitWithin,
     /// A continuous reader is stopped when its device leaves D0.
     ReaderNotStopped,
     /// A callback for a change of power does not say that it is not supported.
     NotSupported,
+    /// A request is completed with a status that an application can be told: an `NTSTATUS`, or a Win32 code.
+    InvalidStatus,
     /// What is sent has to be formatted first.
     NotFormatted,
     /// A request that is delivered ends before its device goes, also where the driver has said that it keeps it.
@@ -43,9 +47,10 @@ impl fmt::Display for Rule {
             Self::QueueBusy => {
                 "a queue was stopped, drained or purged while it was waited for already"
             }
-            Self::WaitWithin => "a queue or a target was waited for in a callback for a request",
+            Self::WaitWithin => "a callback waited for something that may wait for the callback",
             Self::ReaderNotStopped => "a continuous reader was not stopped when its device left D0",
             Self::NotSupported => "a power callback failed with STATUS_NOT_SUPPORTED",
+            Self::InvalidStatus => "a request was completed with a status that is none",
             Self::LeakedRequest => "a request was kept when its device went",
             Self::NotFormatted => "a request was sent that was not formatted for its target",
         })
@@ -71,6 +76,7 @@ impl fmt::Display for Violation {
 
 /// What a broken rule brings about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(alias = "DbgBreakOnError")]
 pub enum OnViolation {
     /// It is told by `tracing`, and kept for [`Stack::violations`](crate::Stack::violations).
     #[default]

@@ -6,6 +6,7 @@ use crate::{Memory, MemoryError, MemoryOffset};
 
 /// A part of a [`Memory`]: what a transfer moves.
 #[derive(Clone, Debug)]
+#[doc(alias = "WDFMEMORY_OFFSET")]
 pub struct Window {
     memory: Memory,
     offset: usize,
@@ -63,11 +64,13 @@ impl Window {
     }
 
     /// Where in the memory it begins.
+    #[doc(alias = "BufferOffset")]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
     /// Its length in bytes.
+    #[doc(alias = "BufferLength")]
     pub fn len(&self) -> usize {
         self.length
     }

@@ -248,7 +248,7 @@ fn completion_params_tell_the_memory_and_the_part_of_it_that_was_written_or_read
     pair.stack.run();
     let lower = pair.slow.next().unwrap();
     assert_eq!(lower.input(3).unwrap().payload().into_bytes(), &b"ab6"[..]);
-    lower.complete_with_information(HResult::FAIL, 1);
+    lower.complete_with_information(NtStatus::UNSUCCESSFUL, 1);
     let (_request, params) = sent.wait();
     assert_eq!(params.request_type(), RequestType::Write);
     let Some(IoRequestCompletionParams::Write(write)) = params.io() else {

@@ -297,25 +297,34 @@ fn a_reset_of_the_port_ends_what_is_on_its_way_and_pipes_stay_good() {
     assert_eq!(ended(sent.wait(), &memory).2, b"on");
 }
 
+/// Something that a driver asks of its device.
+type Call = fn(&Rig) -> Result<(), HResult>;
+
 #[test]
 fn a_device_that_is_gone_is_told_by_every_call() {
-    let rig = Rig::new(0);
-    let (pipe, memory) = (rig.pipe(BULK_IN), room(PACKET));
+    let calls: [Call; 4] = [
+        |rig| rig.pipe(BULK_IN).reset(),
+        |rig| rig.interface().select_setting(2),
+        |rig| rig.usb.reset_port(),
+        |rig| {
+            let (device, options) = (rig.device(), SendOptions::new());
+            let control = rig
+                .usb
+                .control_and_wait(&device, Setup::default(), None, options);
+            control.map(drop)
+        },
+    ];
+    for call in calls {
+        let rig = Rig::new(0);
+        rig.wire.unplug();
+        assert_eq!(call(&rig), Err(NtStatus::DEVICE_NOT_CONNECTED.into()));
+    }
+    let (rig, memory) = (Rig::new(0), room(PACKET));
     let sent = rig.read(BULK_IN, &memory);
     rig.wire.unplug();
-    let gone = Err(NtStatus::DEVICE_NOT_CONNECTED.into());
-    assert_eq!(pipe.reset(), gone);
-    assert_eq!(rig.interface().select_setting(2), gone);
-    assert_eq!(rig.usb.reset_port(), gone);
-    let options = SendOptions::new();
-    let control = rig
-        .usb
-        .control_and_wait(&rig.device(), Setup::default(), None, options);
-    assert_eq!(control.map(drop), gone);
-    assert_eq!(
-        ended(sent.wait(), &memory).0,
-        NtStatus::DEVICE_NOT_CONNECTED
-    );
+    rig.poke();
+    let told = ended(sent.wait(), &memory).0;
+    assert_eq!(told, NtStatus::DEVICE_NOT_CONNECTED);
 }
 
 /// A driver whose device may be made into a USB target, or not.

@@ -152,13 +152,15 @@ fn every_request_ends_once_whatever_becomes_of_its_device() {
     try_all("every request ends once", |seed, mut dice| {
         let seeded = |it: StackBuilder| it.threads(Threads::Seeded(seed));
         let rig = Rig::built(0, |_| Ok(()), None, seeded);
+        // It goes with its stack, once it is unplugged.
+        let device = rig.device();
         let ends = Arc::new(Mutex::new(Vec::new()));
         let memory = room(PACKET);
         let mut sends = 0;
         for _ in 0..20 {
             match dice.roll(8) {
                 0..=2 => {
-                    let (pipe, mut request) = (rig.pipe(BULK_IN), rig.request());
+                    let (pipe, mut request) = (rig.pipe(BULK_IN), device.create_request());
                     pipe.format_for_read(&mut request, Some(&memory), None)
                         .unwrap();
                     let (number, ends) = (sends, Arc::clone(&ends));

@@ -80,6 +80,36 @@ fn a_request_that_is_completed_with_more_than_its_buffer_has_is_reported() {
 }
 
 #[test]
+fn a_request_that_is_completed_with_an_invalid_status_is_reported_and_fails() {
+    let told = (NtStatus::UNSUCCESSFUL, vec![Rule::InvalidStatus]);
+    let all: [Does; 4] = [
+        |_, request, _| request.complete(HResult::FAIL),
+        |_, request, _| request.complete(NtStatus::PENDING),
+        // A failure of the system's with no code, and one of nobody's.
+        |_, request, _| request.complete(HResult(0x8007_0000)),
+        |_, request, _| request.complete(HResult(0x8123_4567)),
+    ];
+    for does in all {
+        assert_eq!(lives(does), told);
+    }
+}
+
+#[test]
+fn every_status_that_an_application_can_be_told_is_a_valid_one() {
+    let all: [Does; 5] = [
+        |_, request, _| request.complete(HResult::OK),
+        |_, request, _| request.complete(HResult(1)),
+        |_, request, _| request.complete(NtStatus::UNSUCCESSFUL),
+        |_, request, _| request.complete(HResult::INVALIDARG),
+        // Windows XP's verifier took those beyond 1024 for invalid.
+        |_, request, _| request.complete(Win32Error(15_000)),
+    ];
+    for does in all {
+        assert_eq!(lives(does).1, []);
+    }
+}
+
+#[test]
 fn a_request_that_is_sent_without_being_formatted_is_reported() {
     let told = (NtStatus::INVALID_DEVICE_REQUEST, vec![Rule::NotFormatted]);
     let does: Does = |queue, request, _| {

@@ -14,6 +14,7 @@ use rustix::{
 
 use super::{cell::Cell, run::Run, sample::Sample};
 use crate::{
+    host_stack::status::Win32Error,
     protocol::{
         Direction,
         usbip::urb::{Command, CommandError, HEADER_SIZE, Reply, ReplyError, Submit},
@@ -55,6 +56,9 @@ pub enum ClientError {
     /// A transfer through a pipe failed.
     #[error("a transfer failed: {0}")]
     Pipe(TransferFailed),
+    /// A request through a host stack failed.
+    #[error("a request failed: {0}")]
+    Request(#[from] Win32Error),
     /// The server answered what was not asked.
     #[error("the server answered transfer {0}, which was not in flight")]
     Unasked(u32),

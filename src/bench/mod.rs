@@ -18,6 +18,7 @@ mod results;
 mod run;
 mod sample;
 mod server;
+mod stack;
 
 pub use blocking::BlockingClient;
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
@@ -33,3 +34,4 @@ pub use results::{
 };
 pub use sample::{Quantiles, Sample, median};
 pub use server::{ServerError, Started, Subject};
+pub use stack::StackClient;

@@ -102,6 +102,8 @@ pub enum Section {
     Checking,
     /// Through the pipes of `usb-target`, against a client that does the least.
     Pipes,
+    /// Through the host stack's shortest driver, against the pipes of `usb-target`.
+    Stack,
 }
 
 /// One cell's figures: medians over its runs.

@@ -19,8 +19,10 @@ use super::{
     client::{Client, ClientError, Endpoints},
     pipes::PipeClient,
     sample::Sample,
+    stack::StackClient,
 };
 use crate::{
+    host_stack::{StartError, status::Win32Error},
     lab::START_BOUND,
     protocol::{
         Direction, Speed, TransferType,
@@ -73,6 +75,12 @@ pub enum ServerError {
     /// It lacks a pipe.
     #[error(transparent)]
     Pipe(#[from] PipeError),
+    /// No stack starts above it.
+    #[error("a host stack can't be started above the device: {0}")]
+    Stack(#[from] StartError),
+    /// The stack above it does not let itself be opened.
+    #[error("the host stack above the device can't be opened: {0}")]
+    Opened(#[from] Win32Error),
     /// It has no source and sink.
     #[error(
         "the device's first configuration has no pair of bulk endpoints, IN and OUT: it has to be a Gadget Zero"
@@ -153,6 +161,7 @@ pub struct Subject {
 enum Driver {
     Bare(Box<Client>),
     Pipes(Box<PipeClient>),
+    Stack(Box<StackClient>),
     Blocking(Box<BlockingClient>),
 }
 
@@ -161,6 +170,7 @@ impl Driver {
         match self {
             Self::Bare(client) => client.run(cell, duration),
             Self::Pipes(pipes) => pipes.run(cell, duration).map_err(ClientError::Pipe),
+            Self::Stack(stack) => stack.run(cell, duration),
             Self::Blocking(client) => client.run(cell, duration),
         }
     }
@@ -185,6 +195,17 @@ impl Subject {
     pub fn open_pipes(device: &RemoteDevice, process: Option<u32>) -> Result<Self, ServerError> {
         Ok(Self {
             client: Driver::Pipes(Box::new(PipeClient::open(device)?)),
+            process,
+        })
+    }
+
+    /// Opens a device, to be driven through a host stack of one driver.
+    ///
+    /// # Errors
+    /// Where the device can't be had, or is no Gadget Zero.
+    pub fn open_stack(device: &RemoteDevice, process: Option<u32>) -> Result<Self, ServerError> {
+        Ok(Self {
+            client: Driver::Stack(Box::new(StackClient::open(device)?)),
             process,
         })
     }

@@ -11,6 +11,8 @@ mod guest_of_lab;
 mod lab;
 #[path = "../../benches/support/peer.rs"]
 mod peer;
+#[path = "../support/pluggable.rs"]
+mod pluggable;
 #[expect(dead_code, reason = "some of it is for other tests")]
 #[path = "../support/usbip/server.rs"]
 mod server;

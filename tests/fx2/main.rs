@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "some of it is for other tests")]
 #[path = "../support/lab.rs"]
 mod lab;
+#[path = "../support/pluggable.rs"]
+mod pluggable;
 #[expect(dead_code, reason = "some of it is for other tests")]
 #[path = "../support/usbip/server.rs"]
 mod server;
@@ -10,9 +12,10 @@ mod suite;
 
 use std::time::Instant;
 
+use pluggable::Plug;
 use server::{Place, Served};
 use usbwright::{
-    emulator::{EmulatedDevice, server::Limits},
+    emulator::{BusId, EmulatedDevice, server::Limits},
     models::osr_fx2::{Board, Options, OsrFx2},
     protocol::{Port, Speed},
     remote::{RemoteDevice, RemotePort},
@@ -30,17 +33,22 @@ fn board() -> (EmulatedDevice, Board) {
 #[test]
 fn the_samples_work_on_a_board_in_this_process() {
     let (port, board) = board();
-    let device = Device::open(port).wait().unwrap();
-    suite::run(&device, &board);
+    let plug = Plug::default();
+    let device = Device::open(plug.of(port)).wait().unwrap();
+    suite::run(&device, &board, || plug.pull());
 }
 
 /// Opens a device of a server.
-fn open(server: &Served, port: Box<dyn Port>) -> RemotePort {
+fn open(server: &Served, port: Box<dyn Port>) -> (RemotePort, BusId) {
     let bus_id = server.bus.plug(port, None).unwrap();
     let device: RemoteDevice = format!("{}/{}", server.address, bus_id.as_str())
         .parse()
         .unwrap();
-    RemotePort::open(&device).unwrap()
+    (RemotePort::open(&device).unwrap(), bus_id)
+}
+
+fn unplug(server: &Served, bus_id: &BusId) {
+    assert!(server.bus.unplug(bus_id));
 }
 
 #[test]
@@ -48,8 +56,9 @@ fn the_samples_work_on_a_board_behind_a_server() {
     for place in [Place::V4, Place::Unix] {
         let server = Served::new(place, vec![], Limits::default());
         let (port, board) = board();
-        let device = Device::open(open(&server, Box::new(port))).wait().unwrap();
-        suite::run(&device, &board);
+        let (port, bus_id) = open(&server, Box::new(port));
+        let device = Device::open(port).wait().unwrap();
+        suite::run(&device, &board, || unplug(&server, &bus_id));
     }
 }
 
@@ -58,9 +67,10 @@ fn the_samples_work_on_a_board_behind_two_servers() {
     let near = Served::new(Place::Unix, vec![], Limits::default());
     let far = Served::new(Place::V4, vec![], Limits::default());
     let (port, board) = board();
-    let between = open(&far, Box::new(port));
-    let device = Device::open(open(&near, Box::new(between))).wait().unwrap();
-    suite::run(&device, &board);
+    let (between, bus_id) = open(&far, Box::new(port));
+    let (port, _) = open(&near, Box::new(between));
+    let device = Device::open(port).wait().unwrap();
+    suite::run(&device, &board, || unplug(&far, &bus_id));
 }
 
 /// What runs in the lab: the board is attached to that kernel, and opened by libusb.
@@ -93,7 +103,7 @@ mod guest {
         assert!(matches!(changes.next(), Some(Change::Arrived(it)) if it.vendor_id == 0x0547));
         let port = LibusbPort::open(&selector).unwrap();
         let device = Device::open(port).wait().unwrap();
-        suite::run(&device, &board);
+        suite::run(&device, &board, || unplug(&server, &bus_id));
     }
 }
 

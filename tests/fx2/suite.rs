@@ -1,10 +1,15 @@
 //! What an application gets of the board's driver, whatever is between the driver and the board.
 
-use std::{io::Write as _, path::Path, thread, time::Duration};
+use std::{
+    io::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tempfile::NamedTempFile;
 use usbwright::{
-    host_stack::{Handle, Io, OnViolation, OpenOptions, Stack, status::Win32Error},
+    host_stack::{Handle, Io, OnViolation, OpenOptions, PnpState, Stack, status::Win32Error},
     models::osr_fx2::{Board, Switches},
     target::{Device, ResetOutcome, Wait as _},
 };
@@ -16,13 +21,15 @@ use usbwright_samples::{
     },
 };
 
-/// Runs all of it on a board, which is opened anew where it says so.
-pub(crate) fn run(device: &Device, board: &Board) {
+/// Runs all of it on a board, which is unplugged in the end.
+pub(crate) fn run(device: &Device, board: &Board, unplug: impl FnOnce()) {
+    what_goes_through_the_filter_is_inverted_on_the_wire(device);
     {
         let (stack, handle) = stack(device, false);
         the_driver_lights_the_dot(board);
         what_is_written_is_read_again(&handle);
         four_packets_are_taken_and_the_fifth_waits(&handle);
+        what_had_come_of_a_cancelled_read_is_told(&handle);
         two_threads_have_a_hundred_transfers_each(&handle);
         displays_and_switches_are_set_and_read(&handle, board);
         the_configuration_descriptor_is_the_boards(&handle);
@@ -31,10 +38,9 @@ pub(crate) fn run(device: &Device, board: &Board) {
         an_unknown_code_is_told(&handle);
         a_file_is_played_or_cancelled_midway_or_cannot_be_read(&handle, board);
         handles_survive_a_reset(&handle, board);
-        a_board_that_leaves_the_bus_takes_its_handles_along(&stack, &handle, board);
+        a_board_that_is_unplugged_takes_its_handles_along(&stack, &handle, board, unplug);
         assert_eq!(stack.violations(), []);
     }
-    what_goes_through_the_filter_is_inverted_on_the_wire(device);
 }
 
 fn stack(device: &Device, filter: bool) -> (Stack, Handle) {
@@ -90,6 +96,24 @@ fn four_packets_are_taken_and_the_fifth_waits(handle: &Handle) {
         assert_eq!(read.data[..], [packet]);
     }
     assert_eq!(fifth.wait().ok().unwrap().information, 1);
+}
+
+fn what_had_come_of_a_cancelled_read_is_told(handle: &Handle) {
+    for packets in [1, 3] {
+        let read = handle.read(4 * 512);
+        for packet in 0..packets {
+            let _ = handle.write(vec![packet as u8; 512]).wait().ok().unwrap();
+        }
+        // Once the board has answered this, it has had the read as well.
+        asked(handle, public::READ_SWITCHES);
+        assert!(!read.has_ended());
+        read.cancel();
+        let ended = read.wait();
+        assert_eq!(ended.error(), Win32Error::OPERATION_ABORTED);
+        assert_eq!(ended.information, packets * 512);
+    }
+    // Nothing of it comes again, and nothing else is lost.
+    loops(handle, 100);
 }
 
 fn two_threads_have_a_hundred_transfers_each(handle: &Handle) {
@@ -282,16 +306,25 @@ fn handles_survive_a_reset(handle: &Handle, board: &Board) {
     assert_eq!(board.state().reenumerations, asked + 1);
 }
 
-fn a_board_that_leaves_the_bus_takes_its_handles_along(
+fn a_board_that_is_unplugged_takes_its_handles_along(
     stack: &Stack,
     handle: &Handle,
     board: &Board,
+    unplug: impl FnOnce(),
 ) {
     begins_anew(handle, public::REENUMERATE_DEVICE);
     forget_the_past(handle, board);
     let waits = message(handle);
-    stack.surprise_remove();
-    assert_eq!(waits.wait().error(), Win32Error::DEVICE_REMOVED);
+    unplug();
+    // The driver's reader fails, or the stack goes before the driver says so.
+    let told = [Win32Error::DEVICE_NOT_CONNECTED, Win32Error::DEVICE_REMOVED];
+    let error = waits.wait().error();
+    assert!(told.contains(&error), "{error}");
+    let late = Instant::now() + Duration::from_secs(30);
+    while stack.state() != PnpState::Removed {
+        assert!(Instant::now() < late, "the stack stays");
+        thread::yield_now();
+    }
     assert_eq!(handle.read(1).wait().error(), Win32Error::DEVICE_REMOVED);
     let opened = stack.open(&OpenOptions::new()).wait();
     assert_eq!(opened.unwrap_err(), Win32Error::DEVICE_REMOVED);

@@ -75,6 +75,10 @@ pub trait Outside: Send + Sync {
 
     /// Ends the wait of another thread, or the next one, soon. When the port is dropped, that ends every wait as well.
     fn interrupt(&self);
+
+    /// Has `waker` woken once when the other side has gone, though nobody waits: then the port should be polled. What comes meanwhile wakes nobody. For whoever
+    /// uses the port only now and then; it is asked for once, and costs no thread for each port.
+    fn watch(&self, waker: Waker);
 }
 
 /// What a device is, for whoever lists or attaches it.

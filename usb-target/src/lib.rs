@@ -64,7 +64,7 @@ pub mod usbip;
 
 pub use completion::{Completion, TransferError, TransferFailed, Transferred};
 pub use device::{ClaimError, ConfigurationError, Device, OpenError, Options, ResetOutcome};
-pub use engine::{Clock, ManualClock, Timed, Wait};
+pub use engine::{Clock, Gone, ManualClock, Timed, Wait};
 pub use interface::{Interface, PipeError, SettingError};
 pub use pipe::{
     AnyKind, AnyWay, Bulk, In, Interrupt, Isochronous, Kind, MovesBytes, MovesPackets, Out, Pipe,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Handle, Io, OpenOptions};
+use super::{Handle, Io, OpenOptions, Opening};
 use crate::{
     file::File,
     request::{Parameters, irp::Irp},
@@ -54,6 +54,13 @@ impl Handle {
 
     pub(crate) fn file(&self) -> &File {
         &self.0.file
+    }
+}
+
+impl Opening {
+    /// The request, unless it was refused.
+    pub(crate) fn irp(&self) -> Option<Arc<Irp>> {
+        self.io.irp()
     }
 }
 

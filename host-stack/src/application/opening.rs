@@ -15,6 +15,7 @@ use crate::{
 
 /// A device that is being opened.
 #[must_use = "the device is closed again where this is dropped"]
+#[doc(alias = "CreateFile")]
 pub struct Opening {
     pub(super) io: Io,
     pub(super) opened: Option<Opened>,
@@ -36,11 +37,11 @@ impl Opening {
     /// Waits until it is open.
     ///
     /// # Errors
-    /// The code with which the stack refused it.
+    /// The code with which the stack refused it; `ERROR_POSSIBLE_DEADLOCK` where a driver would wait for itself, within one of its callbacks.
     pub fn wait(mut self) -> Result<Handle, Win32Error> {
         let outcome = match self.io.outcome() {
             Some(outcome) => outcome,
-            None => self.io.stack.scheduler().wait_for(|| self.io.outcome()),
+            None => self.io.wait_for_end(),
         };
         self.end(&outcome)
     }

@@ -31,6 +31,7 @@ impl Device {
     }
 
     /// The name of its driver.
+    #[doc(alias = "GetDriver")]
     pub fn driver(&self) -> &str {
         &self.0.driver
     }
@@ -81,6 +82,7 @@ impl Device {
     }
 
     /// Has a future run to its end, which may await what it has sent. It is dropped when the device goes.
+    #[doc(alias = "CreateWorkItem")]
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         let _ends_with_the_device = crate::task::spawn(&self.0, future);
     }
@@ -109,6 +111,7 @@ impl Device {
     ///     });
     /// }
     /// ```
+    #[doc(alias = "KeDelayExecutionThread")]
     pub fn sleep(&self, time: Duration) -> Sleep {
         Sleep::new(&self.0, time)
     }

@@ -259,7 +259,15 @@ impl DeviceShared {
             .expect("a device has it from the beginning")
     }
 
+    /// A target is the device's, which it closes when it goes.
     pub(crate) fn add_target(&self, target: &Arc<TargetShared>) {
+        if self
+            .default_target
+            .get()
+            .is_some_and(|it| Arc::ptr_eq(it.shared(), target))
+        {
+            return;
+        }
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         // Of those that are closed, whoever has a handle still may open some again.
         targets.retain(|it| Arc::strong_count(it) > 1 || !it.is_closed());
@@ -269,8 +277,7 @@ impl DeviceShared {
 
     /// The stack has failed: nobody waits for the driver any more.
     pub(crate) fn abandon(&self, status: NtStatus) {
-        let targets = self.targets.lock();
-        let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
+        let targets = self.targets();
         targets.iter().for_each(|target| target.abandon(status));
         self.default_target().shared().abandon(status);
         self.all_queues().iter().for_each(|queue| queue.abandon());
@@ -344,14 +351,19 @@ impl DeviceShared {
         drop(before);
     }
 
+    /// Drops what the driver has put into something. Its panic makes the stack fail.
+    pub(crate) fn drop_of(self: &Arc<Self>, what: &'static str, dropping: impl FnOnce()) {
+        match self.stack.upgrade() {
+            Some(stack) => stack.drop_of(self, what, dropping),
+            None => dropping(),
+        }
+    }
+
     /// Stops the continuous readers that the driver has left running, and tells how many there were.
     pub(crate) fn stop_readers(&self) -> usize {
-        let targets = self.targets.lock();
-        let targets = targets.unwrap_or_else(PoisonError::into_inner).clone();
-        targets
-            .iter()
-            .filter(|target| target.stop_reading())
-            .count()
+        let targets = self.targets();
+        let stopped = targets.iter().filter(|target| target.stop_reading());
+        stopped.count()
     }
 
     /// Takes the targets away that are hardware.
@@ -360,15 +372,26 @@ impl DeviceShared {
         targets.extract_if(.., |it| it.is_hardware()).collect()
     }
 
-    /// Closes what the driver sends to: the device goes. Returns the targets that the driver has made, whose requests were taken back and end soon.
-    pub(crate) fn close_targets(&self) -> Vec<Arc<TargetShared>> {
-        let mut present = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        let targets = std::mem::take(&mut *present);
-        drop(present);
+    /// The targets that the driver has made.
+    pub(crate) fn targets(&self) -> Vec<Arc<TargetShared>> {
+        let targets = self.targets.lock();
+        targets.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes what the driver sends to: the device goes. What was sent is taken back, and ends soon.
+    pub(crate) fn close_targets(&self) {
         let default = self.default_target().shared();
-        for target in targets.iter().chain([default]) {
+        for target in self.targets().iter().chain([default]) {
             target.close(TargetState::Deleted);
         }
-        targets
+    }
+
+    /// Takes all targets away, the default one among them.
+    pub(crate) fn take_targets(&self) -> Vec<Arc<TargetShared>> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = std::mem::take(&mut *targets);
+        drop(targets);
+        taken.push(Arc::clone(self.default_target().shared()));
+        taken
     }
 }

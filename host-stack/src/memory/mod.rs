@@ -33,6 +33,12 @@ use storage::Storage;
 /// - Data in several pieces costs a list of them with each `payload`.
 ///
 /// What was filled in keeps the whole of the buffer alive that it is a slice of, until other data takes its place.
+///
+/// # No context
+///
+/// UMDF's `AssignContext` is not here, unlike with the other objects: an application's memory is used again for other requests at once, whoever had it, and goes with its last
+/// handle, within the framework as well as within a driver. What a driver keeps with a memory, it keeps beside it, in a value of its own, or with the
+/// [request](crate::Request::assign_context).
 #[derive(Clone)]
 #[doc(alias = "IWDFMemory")]
 #[doc(alias = "WDFMEMORY")]
@@ -239,6 +245,7 @@ impl Memory {
     /// # Errors
     /// [`MemoryError::OutOfRange`] where there is no such part. [`MemoryError::NoRoom`] where room for the memory was
     /// yet to be made, and there is none.
+    #[doc(alias = "GetDataBuffer")]
     pub fn payload(&self, part: Option<MemoryOffset>) -> Result<Payload, MemoryError> {
         let range = part.unwrap_or_default().range(self.size())?;
         self.storage().payload(range)

@@ -66,6 +66,7 @@ impl Plan {
 macro_rules! common {
     () => {
         /// Makes it the device's default queue: it gets what no other is for.
+        #[doc(alias = "bDefaultQueue")]
         pub fn default_queue(mut self) -> Self {
             self.0.is_default = true;
             self
@@ -79,12 +80,14 @@ macro_rules! common {
         }
 
         /// Whether it delivers only while the device is in D0, which it does unless told otherwise.
+        #[doc(alias = "bPowerManaged")]
         pub fn power_managed(mut self, power_managed: bool) -> Self {
             self.0.power_managed = power_managed;
             self
         }
 
         /// Whether reads and writes of no bytes get to the driver. Otherwise they end well at once.
+        #[doc(alias = "bAllowZeroLengthRequests")]
         pub fn allow_zero_length(mut self, allow: bool) -> Self {
             self.0.allows_empty = allow;
             self
@@ -131,6 +134,7 @@ macro_rules! common {
 
 /// A queue that is being made, and delivers.
 #[must_use]
+#[doc(alias = "WDF_IO_QUEUE_CONFIG")]
 pub struct QueueBuilder(Plan);
 
 impl QueueBuilder {
@@ -213,6 +217,7 @@ impl QueueBuilder {
 
 /// A queue that is being made, and from which the driver takes requests itself. It has no handlers for them.
 #[must_use]
+#[doc(alias = "WDF_IO_QUEUE_CONFIG")]
 pub struct ManualQueueBuilder(Plan);
 
 impl ManualQueueBuilder {

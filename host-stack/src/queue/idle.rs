@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     request::irp::{Irp, Location},
+    scheduler::{holds, serves},
     status::NtStatus,
 };
 
@@ -65,6 +66,29 @@ impl QueueShared {
         for irp in driver {
             irp.purge(self);
         }
+    }
+
+    /// Whether what waits here comes to the driver only when a callback returns that this thread is within.
+    pub(crate) fn is_stuck_here(&self) -> bool {
+        let state = self.lock();
+        let (with_driver, held) = (!state.driver.is_empty(), state.held);
+        drop(state);
+        let in_order = self.is_sequential() && with_driver && serves::<Self>(self);
+        let in_turn = !self.is_manual() && holds(self.order());
+        let stack = self.device().and_then(|it| it.stack().upgrade());
+        in_order || in_turn || held && stack.is_some_and(|it| it.is_changed_here())
+    }
+
+    /// Ends a request that waits, without a word to the driver.
+    pub(crate) fn refuse(&self, irp: &Arc<Irp>, status: NtStatus) {
+        let mut state = self.lock();
+        let Some(place) = state.waiting.iter().position(|it| Arc::ptr_eq(it, irp)) else {
+            return;
+        };
+        state.waiting.remove(place);
+        drop(state);
+        irp.body().place(Location::Driver);
+        irp.complete(status.into());
     }
 
     /// The stack has failed: nobody waits any more for what is here.

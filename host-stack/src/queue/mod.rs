@@ -57,6 +57,7 @@ pub enum StopAction {
 /// Tells a driver to stop working at a request that it has. To be answered in the callback or later: by completing the request, by
 /// requeueing it, or by [acknowledging](Self::acknowledge) that it is kept. The device does not leave D0 before that.
 #[derive(Debug)]
+#[doc(alias = "OnIoStop")]
 pub struct StopNotice {
     irp: Arc<Irp>,
     queue: Arc<QueueShared>,
@@ -71,6 +72,7 @@ impl StopNotice {
     }
 
     /// Why.
+    #[doc(alias = "ActionFlags")]
     pub fn action(&self) -> StopAction {
         self.action
     }

@@ -137,6 +137,19 @@ impl QueueShared {
         self.dispatch == Dispatch::Manual
     }
 
+    pub(super) fn is_sequential(&self) -> bool {
+        self.dispatch == Dispatch::Sequential
+    }
+
+    /// What has its callbacks run in their order.
+    pub(super) fn order(&self) -> &Arc<DeviceLock> {
+        &self.lock
+    }
+
+    pub(crate) fn driver(&self) -> &Arc<str> {
+        &self.driver
+    }
+
     pub(crate) fn is_power_managed(&self) -> bool {
         self.idle.is_some()
     }

@@ -14,8 +14,8 @@ use super::{
     CompletionCallback, OnCancel, RequestCompletionParams, format::Format, parameters::Parameters,
 };
 use crate::{
-    Window, device::DeviceShared, file::File, queue::QueueShared, scheduler::TimerId,
-    status::NtStatus, target::TargetShared,
+    Window, context::Anything, device::DeviceShared, file::File, queue::QueueShared,
+    scheduler::TimerId, status::NtStatus, target::TargetShared,
 };
 
 /// Names a request, as long as it has not ended.
@@ -116,6 +116,8 @@ pub(crate) struct Level {
     pub(crate) stopping: bool,
     /// The driver was told so, and has answered that it keeps it.
     pub(crate) stopped: bool,
+    /// What the driver keeps with it.
+    pub(crate) context: Option<Anything>,
 }
 
 impl Level {
@@ -137,6 +139,7 @@ impl Level {
             result: None,
             stopping: false,
             stopped: false,
+            context: None,
         }
     }
 
@@ -144,6 +147,12 @@ impl Level {
     pub(crate) fn is_of(&self, queue: &QueueShared) -> bool {
         let of = self.queue.as_ref();
         of.is_some_and(|it| std::ptr::eq(Arc::as_ptr(it), queue))
+    }
+
+    /// What the driver keeps with it, to be dropped.
+    pub(crate) fn take_context(&mut self) -> Option<(Arc<DeviceShared>, Anything)> {
+        let context = self.context.take()?;
+        Some((Arc::clone(&self.device), context))
     }
 
     /// It is cancelled; whoever waits for that is to be woken.

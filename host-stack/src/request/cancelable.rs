@@ -13,11 +13,13 @@ use super::{
 /// Dropped without that, it is lost as a dropped [`Request`] is.
 #[derive(Debug)]
 #[must_use = "a request that is dropped is lost"]
+#[doc(alias = "MarkCancelable")]
 pub struct Cancelable(Option<Arc<Irp>>);
 
 /// The request has been cancelled: the cancel callback has it, or will have it soon (UMDF: `ERROR_OPERATION_ABORTED`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request has been cancelled, and its cancel callback has it")]
+#[doc(alias = "UnmarkCancelable")]
 pub struct CancelStarted;
 
 impl Cancelable {

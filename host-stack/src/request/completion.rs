@@ -36,6 +36,8 @@ enum Detail {
 
 /// The buffer of a read or a write, and what moved of it.
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "GetReadParameters")]
+#[doc(alias = "GetWriteParameters")]
 pub struct IoTransfer {
     /// The memory, unless the transfer was of no bytes.
     pub memory: Option<Memory>,
@@ -64,6 +66,7 @@ impl IoTransfer {
 
 /// The buffers of a control code, and what came.
 #[derive(Clone, Debug)]
+#[doc(alias = "GetIoctlParameters")]
 pub struct IoControl {
     /// The code.
     pub code: ControlCode,
@@ -133,6 +136,7 @@ impl RequestCompletionParams {
     }
 
     /// The same as an `NTSTATUS`, which is how it came.
+    #[doc(alias = "GetCompletionStatus")]
     pub fn nt_status(&self) -> NtStatus {
         self.outcome.status
     }
@@ -223,6 +227,8 @@ impl UsbRequestCompletionParams {
     }
 
     /// What moved, whatever was asked.
+    #[doc(alias = "GetPipeReadParameters")]
+    #[doc(alias = "GetPipeWriteParameters")]
     pub fn transfer(&self) -> &IoTransfer {
         match &self.request {
             UsbRequest::DeviceControlTransfer { transfer, .. }
@@ -233,6 +239,7 @@ impl UsbRequestCompletionParams {
 
     /// How it ended on the bus: a stall, babble and a damaged packet are told apart here, where the `NTSTATUS` is the same for all. `None` where it did not get
     /// there.
+    #[doc(alias = "UsbdStatus")]
     pub fn usb_status(&self) -> Option<Status> {
         self.status
     }

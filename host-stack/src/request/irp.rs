@@ -71,7 +71,7 @@ impl Irp {
 
     /// Its driver completes it, unless it has made it itself: then it ends without a word.
     pub(crate) fn complete_by_driver(self: &Arc<Self>, status: NtStatus, information: usize) {
-        let mut body = self.body();
+        let mut body = self.without_context();
         let level = body.top();
         if level.is_own {
             body.location = Location::Ended;
@@ -89,7 +89,19 @@ impl Irp {
 
     /// Completes it for the driver that has it. Those above are told, or whoever made it.
     pub(crate) fn complete(self: &Arc<Self>, outcome: Outcome) {
-        self.end_level(self.body(), outcome);
+        self.end_level(self.without_context(), outcome);
+    }
+
+    /// Its body, without what the driver has kept with it that has it: that goes before it is completed.
+    fn without_context(&self) -> MutexGuard<'_, Body> {
+        let mut body = self.body();
+        let level = body.levels.last_mut();
+        let Some((device, context)) = level.and_then(Level::take_context) else {
+            return body;
+        };
+        drop(body);
+        device.drop_of("a request's context was dropped", || drop(context));
+        self.body()
     }
 
     fn end_level(self: &Arc<Self>, mut body: MutexGuard<'_, Body>, outcome: Outcome) {

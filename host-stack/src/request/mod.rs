@@ -7,8 +7,9 @@ pub(crate) mod format;
 pub(crate) mod irp;
 mod parameters;
 mod sent;
+pub(crate) mod stuck;
 
-use std::{fmt, future::poll_fn, sync::Arc, task::Poll};
+use std::{any::Any, fmt, future::poll_fn, sync::Arc, task::Poll};
 
 pub use self::{
     body::RequestId,
@@ -52,6 +53,7 @@ impl<F: Fn(Request, &RequestCompletionParams) + Send + Sync + 'static> Completio
 #[doc(alias = "IRequestCallbackCancel")]
 pub trait OnCancel: Send + Sync + 'static {
     /// The request is the driver's again, to be completed with [`NtStatus::CANCELLED`], now or later.
+    #[doc(alias = "OnCancel")]
     fn cancelled(&self, request: Request);
 }
 
@@ -101,12 +103,55 @@ impl Request {
         Self::of(Irp::new(Origin::Driver, Some(file), level))
     }
 
+    /// Gives the request a context: what the driver keeps with it, wherever it goes, until it is completed or, if the driver has made it, dropped. Each driver of a
+    /// stack has one of its own.
+    ///
+    /// ```
+    /// # use usbwright_host_stack::{Queue, Request, RequestCompletionParams, SendError, SendOptions};
+    /// # use std::{sync::Arc, time::Instant};
+    /// fn pass_on(queue: &Queue, mut request: Request) {
+    ///     let _ = request.assign_context(Instant::now());
+    ///     request.format_using_current_type();
+    ///     let ended = |request: Request, params: &RequestCompletionParams| {
+    ///         if let Some(began) = request.context::<Instant>() {
+    ///             println!("it took {:?}", began.elapsed());
+    ///         }
+    ///         request.complete_with_information(params.status(), params.information());
+    ///     };
+    ///     let device = queue.device();
+    ///     let sent = request.send_then(device.default_target(), SendOptions::new(), Arc::new(ended));
+    ///     sent.unwrap_or_else(SendError::complete);
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// With the context, where the driver has given it one.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        let mut body = self.irp().body();
+        match &mut body.top().context {
+            Some(_) => Err(context),
+            none => {
+                *none = Some(Arc::new(context));
+                Ok(())
+            }
+        }
+    }
+
+    /// The context that the driver has given the request; `None` where it has given none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let context = self.irp().body().top().context.clone();
+        context?.downcast().ok()
+    }
+
     /// Its name, by which [`StopNotice`](crate::StopNotice)s tell of it.
     pub fn id(&self) -> RequestId {
         self.irp().body().id
     }
 
     /// What it asks for.
+    #[doc(alias = "WdfRequestGetParameters")]
     pub fn parameters(&self) -> Parameters {
         self.with(|level| level.parameters.clone())
     }
@@ -186,10 +231,35 @@ impl Request {
     /// Completes it, and tells how much was done: for a transfer, the bytes that moved, which are at most as many as its buffer has.
     ///
     /// A request that a driver has made itself is not completed: this drops it.
+    ///
+    /// A status that no application can be told is [reported](Rule::InvalidStatus), and the request ends as [`NtStatus::UNSUCCESSFUL`]: an error that is neither an `NTSTATUS`
+    /// nor a Win32 code, such as `E_FAIL`, and [`NtStatus::PENDING`].
     #[doc(alias = "CompleteWithInformation")]
     pub fn complete_with_information(self, status: impl Into<HResult>, information: usize) {
-        let status = NtStatus::from_hresult(status.into());
+        let result = status.into();
+        let status = match NtStatus::from_hresult(result) {
+            NtStatus::PENDING => self.invalid(result),
+            NtStatus::UNSUCCESSFUL if result != NtStatus::UNSUCCESSFUL.into() => {
+                self.invalid(result)
+            }
+            status => status,
+        };
         self.into_irp().complete_by_driver(status, information);
+    }
+
+    /// It can't be completed so. Tells what it is completed with instead.
+    #[cold]
+    fn invalid(&self, result: HResult) -> NtStatus {
+        let mut body = self.irp().body();
+        let level = body.top();
+        let (device, is_own) = (Arc::clone(&level.device), level.is_own);
+        let kind = level.parameters.request_type();
+        drop(body);
+        if !is_own {
+            let object = format!("{result}, for a request of type {kind:?}");
+            device.report(Rule::InvalidStatus, object);
+        }
+        NtStatus::UNSUCCESSFUL
     }
 
     /// Hands it to another queue of the same device. The queue that delivered it may deliver the next one.
@@ -319,6 +389,7 @@ impl Request {
     }
 
     /// Waits until it is cancelled, for drivers that are written with `async`. The driver has the request still, to be completed with [`NtStatus::CANCELLED`].
+    #[doc(alias = "IsCanceled")]
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + '_ {
         poll_fn(|cx| {
             self.with(|level| match level.canceled {
@@ -392,8 +463,10 @@ impl Drop for Request {
         let mut body = irp.body();
         let level = body.top();
         if level.is_own {
+            let context = level.context.take();
             body.location = Location::Ended;
-            return;
+            drop(body);
+            return drop(context);
         }
         let device = Arc::clone(&level.device);
         let kind = level.parameters.request_type();

@@ -40,6 +40,7 @@ pub enum RequestType {
 /// What a request asks for, with its parameters (UMDF: `GetReadParameters` and so on).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[doc(alias = "WDF_REQUEST_PARAMETERS")]
 pub enum Parameters {
     /// Made by a driver, and not formatted.
     #[default]
@@ -84,6 +85,8 @@ pub enum Parameters {
 
 /// What a read or a write asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[doc(alias = "GetReadParameters")]
+#[doc(alias = "GetWriteParameters")]
 pub struct Transfer {
     /// Bytes.
     pub length: usize,
@@ -95,6 +98,7 @@ pub struct Transfer {
 
 /// A control code, and the lengths of its buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "GetDeviceIoControlParameters")]
 pub struct Control {
     /// The code.
     pub code: ControlCode,
@@ -106,6 +110,8 @@ pub struct Control {
 
 /// How a device is opened.
 #[derive(Clone, Debug, Default)]
+#[doc(alias = "GetCreateParameters")]
+#[doc(alias = "GetCreateParametersEx")]
 pub struct CreateParameters {
     /// What follows the device's name.
     pub name: Arc<str>,
@@ -121,6 +127,7 @@ pub struct CreateParameters {
 
 impl Parameters {
     /// The kind of thing.
+    #[doc(alias = "GetType")]
     pub fn request_type(&self) -> RequestType {
         match self {
             Self::NoFormat => RequestType::NoFormat,

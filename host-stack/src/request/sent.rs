@@ -13,6 +13,7 @@ use super::{
     Request, RequestCompletionParams,
     format::Format,
     irp::{Asker, Expired, Irp, Level, Location, SendId, SentTo, Told},
+    stuck::Waiter,
 };
 use crate::{
     status::{HResult, NtStatus},
@@ -23,6 +24,7 @@ use crate::{
 /// How long a request may take, the time that it waits in a stopped target included. With no time at all it is taken back at once, unless it ends as it is sent;
 /// for one that may take as long as it likes, set none (UMDF: a timeout of 0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "WDF_REQUEST_SEND_OPTION_TIMEOUT")]
 pub enum Timeout {
     /// So long from now on.
     After(Duration),
@@ -206,6 +208,7 @@ pub(super) fn refused(request: Request, status: NtStatus) -> SendError {
 /// As a future it can be awaited; [`wait`](Self::wait) is the synchronous send. Dropped before, it is taken back, and what the driver was asked for is completed
 /// with the status with which that ends.
 #[must_use = "what is dropped is taken back"]
+#[doc(alias = "WDF_REQUEST_SEND_OPTION_SYNCHRONOUS")]
 pub struct Sent {
     irp: Option<Arc<Irp>>,
     id: SendId,
@@ -241,16 +244,36 @@ impl Sent {
 
     /// Waits until it has ended (UMDF's synchronous send). Other callbacks run meanwhile in this thread, but those of devices that are in a
     /// callback already.
+    ///
+    /// Where it would wait for ever, as the request is for a driver that gets it only when a callback returns which this thread is within, the request ends with
+    /// `ERROR_POSSIBLE_DEADLOCK`, and that is [reported](Rule::WaitWithin).
     #[doc(alias = "WDF_REQUEST_SEND_OPTION_SYNCHRONOUS")]
     pub fn wait(mut self) -> (Request, RequestCompletionParams) {
         let scheduler = Arc::clone(self.irp().scheduler());
+        let waiter = Waiter::here();
         scheduler.wait_for(|| {
             if scheduler.has_ended() {
                 // Nobody ends what was sent any more.
                 self.irp().abandon(NtStatus::DRIVER_PROCESS_TERMINATED);
             }
-            self.take()
+            self.take().or_else(|| {
+                self.report(waiter.refuse(self.irp())?);
+                self.take()
+            })
         })
+    }
+}
+
+impl Sent {
+    /// Its driver would have waited for itself.
+    fn report(&self, object: String) {
+        let body = self.irp().body();
+        let level = body.levels.get(self.id.level);
+        let device = level.map(|it| Arc::clone(&it.device));
+        drop(body);
+        if let Some(device) = device {
+            device.report(Rule::WaitWithin, object);
+        }
     }
 }
 

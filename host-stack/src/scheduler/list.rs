@@ -42,17 +42,22 @@ impl DeviceLock {
 pub(super) struct Entry {
     pub(super) lock: Option<Arc<DeviceLock>>,
     pub(super) job: Arc<dyn Job>,
+    /// It is not to be done within something else of the stack.
+    pub(super) alone: bool,
 }
 
 impl Entry {
-    pub(super) fn is_free(&self) -> bool {
-        self.lock.as_ref().is_none_or(|lock| lock.is_free())
+    /// Whether a thread may do it, which may be `within` something else of the stack.
+    pub(super) fn is_free(&self, within: bool) -> bool {
+        !(self.alone && within) && self.lock.as_ref().is_none_or(|lock| lock.is_free())
     }
 }
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) ready: VecDeque<Entry>,
+    /// How much of it is not to be done within something else.
+    pub(super) alone: usize,
     pub(super) timers: BTreeMap<(Instant, u64), Arc<dyn Job>>,
     pub(super) timers_set: u64,
     /// Decides what is done next.

@@ -4,7 +4,7 @@ use std::{cell::Cell, future::poll_fn, task::Poll};
 
 use usbwright_target::Wait;
 
-use super::{Scheduler, across::along, list::Entry, work::WORKS_FOR};
+use super::{Scheduler, across::along, work::WORKS_FOR};
 
 thread_local! {
     /// This thread waits within a stack, and does nothing else: what it is told meanwhile, as it drives a device, wakes it.
@@ -90,6 +90,7 @@ impl Scheduler {
 
     pub(super) fn has_work(&self) -> bool {
         let state = self.state();
-        !state.failed && state.ready.iter().any(Entry::is_free)
+        let within = state.alone > 0 && self.is_here();
+        !state.failed && state.ready.iter().any(|it| it.is_free(within))
     }
 }

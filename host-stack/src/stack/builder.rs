@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak, atomic::AtomicBool};
 use usbwright_target::Clock;
 
 use super::{
-    CallbackError, Idle, Owner, PnpState, Spare, Stack, StackShared, State,
+    CallbackError, Idle, Owner, PnpState, Spare, Stack, StackShared, State, Unplugged,
     change::{Called, called},
 };
 use crate::{
@@ -51,7 +51,8 @@ impl StackBuilder {
         Self::default()
     }
 
-    /// The USB device at the bottom.
+    /// The USB device at the bottom. When it is unplugged, the drivers are told, and the stack is removed: as [`Stack::surprise_remove`] has it, without being
+    /// asked for.
     pub fn usb_device(mut self, device: usbwright_target::Device) -> Self {
         self.usb = Some(device);
         self
@@ -123,6 +124,9 @@ impl StackBuilder {
             .collect();
         let agreed = Agreed::between(wanted.iter().copied())?;
         let _ = shared.agreed.set(agreed);
+        if let Some(usb) = &self.usb {
+            shared.watch(usb);
+        }
         shared.start()?;
         drop(change);
         shared.names.announce(shared);
@@ -148,10 +152,12 @@ impl StackBuilder {
                 devices: Vec::new(),
                 pnp: PnpState::Stopped,
                 failure: None,
-                is_changing: false,
+                changes: None,
                 is_to_be_removed: false,
                 ends: None,
                 files: Vec::new(),
+                unplugged: Unplugged::default(),
+                watch: None,
             }),
             is_gone: AtomicBool::new(false),
             spare: Spare::default(),

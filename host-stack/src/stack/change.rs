@@ -1,12 +1,18 @@
 //! Who changes a stack's state: one at a time, and nobody within a callback.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    thread,
+};
 
 use super::StackShared;
-use crate::{callbacks::DeviceCallbacks, device::Device, scheduler::Job, status::HResult};
+use crate::{
+    callbacks::DeviceCallbacks, device::Device, scheduler::Job, status::HResult, verifier::Rule,
+};
 
 /// What a stack does at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(alias = "WDF_DEVICE_PNP_STATE")]
 pub enum PnpState {
     /// Its devices are made, but their hardware is not prepared.
     Stopped,
@@ -72,7 +78,7 @@ pub enum ChangeError {
     /// A driver failed. The stack was removed; or it has failed, where the driver panicked.
     #[error(transparent)]
     Callback(#[from] CallbackError),
-    /// It was asked for within a callback of the stack, and would wait for that to return.
+    /// It was asked for within a callback of the stack, and would wait for that to return. That is [reported](crate::Rule::WaitWithin).
     #[error(
         "a stack's state can't be changed within a callback of one of its drivers: have another thread do it"
     )]
@@ -111,27 +117,46 @@ pub(super) type Callback<'a> = &'a dyn Fn(&dyn DeviceCallbacks, &Device) -> Resu
 pub(super) struct Change<'a>(&'a StackShared);
 
 impl StackShared {
-    /// Waits until nobody else changes the state.
+    /// Waits until nobody else changes the state, unless this thread is within a callback, which would be waited for.
     pub(super) fn begin_change(&self) -> Result<Change<'_>, ChangeError> {
-        if self.scheduler.is_here() {
-            return Err(ChangeError::Within);
+        self.begin_unless_within().ok_or_else(|| {
+            if let Some((driver, callback)) = self.scheduler.caller() {
+                let object = format!("the stack's state, in {callback}");
+                self.verifier.report(&driver, Rule::WaitWithin, object);
+            }
+            ChangeError::Within
+        })
+    }
+
+    /// As [`begin_change`](Self::begin_change), for what may be done later as well.
+    pub(super) fn begin_unless_within(&self) -> Option<Change<'_>> {
+        match self.scheduler.is_here() {
+            true => None,
+            false => Some(self.scheduler.wait_for(|| self.try_change())),
         }
-        Ok(self.scheduler.wait_for(|| self.try_change()))
+    }
+
+    /// Whether this thread changes the state.
+    pub(crate) fn is_changed_here(&self) -> bool {
+        self.state().changes == Some(thread::current().id())
     }
 
     /// Begins to change the state, if nobody else does.
     pub(super) fn try_change(&self) -> Option<Change<'_>> {
         let mut state = self.state();
-        let free = !std::mem::replace(&mut state.is_changing, true);
+        if state.changes.is_some() {
+            return None;
+        }
+        state.changes = Some(thread::current().id());
         drop(state);
-        free.then(|| Change(self))
+        Some(Change(self))
     }
 
     /// Has the stack removed as soon as nobody changes its state.
     pub(super) fn remove_later(self: &Arc<Self>) {
         self.state().is_to_be_removed = true;
         self.scheduler
-            .post(None, Arc::new(Later(Arc::downgrade(self))));
+            .post_alone(Arc::new(Later(Arc::downgrade(self))));
     }
 
     /// Has the stack removed so, and ended.
@@ -144,7 +169,7 @@ impl StackShared {
 impl Drop for Change<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.is_changing = false;
+        state.changes = None;
         let remove = std::mem::take(&mut state.is_to_be_removed);
         drop(state);
         match self.0.this.upgrade().filter(|_| remove) {

@@ -15,6 +15,7 @@ use crate::{
     device::DeviceShared,
     scheduler::{Job, Scheduler, TimerId},
     status::{HResult, NtStatus, Win32Error},
+    verifier::Rule,
 };
 
 /// When a stack sleeps for want of work, and how.
@@ -329,7 +330,7 @@ impl StayAwake {
     /// Waits until the device is in D0. Not for callbacks that are called when the state of power changes, or by a power-managed queue.
     ///
     /// # Errors
-    /// `ERROR_POSSIBLE_DEADLOCK` within a callback, while the device is not in D0; [`NtStatus::INVALID_DEVICE_STATE`] where it won't get there: it is suspended, stopped
+    /// `ERROR_POSSIBLE_DEADLOCK` within a callback, which is [reported](Rule::WaitWithin), while the device is not in D0; [`NtStatus::INVALID_DEVICE_STATE`] where it won't get there: it is suspended, stopped
     /// or gone.
     #[doc(alias = "WaitForD0")]
     pub fn wait_for_d0(&self) -> Result<(), HResult> {
@@ -338,6 +339,7 @@ impl StayAwake {
             return Ok(());
         }
         if idle.scheduler.is_here() {
+            self.0.report(Rule::WaitWithin, "D0");
             return Err(Win32Error::POSSIBLE_DEADLOCK.into());
         }
         let will_be = || {

@@ -12,7 +12,7 @@ use crate::{
     device::{Device, DeviceShared, SelfManaged},
     queue::QueueShared,
     status::{HResult, NtStatus},
-    target::TargetState,
+    target::{TargetShared, TargetState},
     verifier::Rule,
 };
 
@@ -43,13 +43,13 @@ impl StackShared {
         name: &'static str,
         call: impl FnOnce() -> Result<(), HResult>,
     ) -> Called {
-        self.scheduler.enter(|| {
+        self.scheduler.enter_for(device.driver(), name, || {
             called(device.driver(), name, call).inspect_err(|it| self.fail_if_panicked(it))
         })
     }
 
     /// Drops what a device's driver has put into something. Its panic makes the stack fail.
-    pub(super) fn drop_of(
+    pub(crate) fn drop_of(
         &self,
         device: &Arc<DeviceShared>,
         what: &'static str,
@@ -208,12 +208,22 @@ impl StackShared {
     }
 
     /// Deletes a device's targets that are hardware, as that has been released, and waits until nothing that was sent to them is outstanding.
-    pub(super) fn close_hardware(&self, device: &DeviceShared) {
+    pub(super) fn close_hardware(&self, device: &Arc<DeviceShared>) {
         let targets = device.take_hardware();
         targets
             .iter()
             .for_each(|target| target.close(TargetState::Deleted));
         self.wait_until(|| targets.iter().all(|target| target.is_idle()));
+        self.end_contexts(device, &targets);
+    }
+
+    /// Drops what a device's driver keeps with targets that have gone.
+    fn end_contexts(&self, device: &Arc<DeviceShared>, targets: &[Arc<TargetShared>]) {
+        for target in targets {
+            self.drop_of(device, "a target's context was dropped", || {
+                target.end_contexts();
+            });
+        }
     }
 
     /// Takes a device down from wherever it is, and deletes it. Its driver may know of files.
@@ -247,7 +257,8 @@ impl StackShared {
                 Ok(())
             });
         }
-        let targets = device.close_targets();
+        device.close_targets();
+        let targets = device.targets();
         self.wait_until(|| targets.iter().all(|target| target.is_idle()));
         self.scheduler.go_on();
     }
@@ -270,6 +281,8 @@ impl StackShared {
                 self.drop_of(device, "a future or a timer was dropped", || child.end());
             }
         });
+        let targets = device.take_targets();
+        self.end_contexts(device, &targets);
         for queue in &device.take_queues() {
             self.tell(device, "a queue's cleanup", &|_, _| {
                 queue.tell_cleanup();
@@ -292,7 +305,7 @@ impl StackShared {
     }
 
     /// Waits, as long as there is anybody to wait for.
-    fn wait_until(&self, ready: impl Fn() -> bool) {
+    pub(super) fn wait_until(&self, ready: impl Fn() -> bool) {
         self.scheduler
             .wait_for(|| (ready() || self.scheduler.has_ended()).then_some(()));
     }

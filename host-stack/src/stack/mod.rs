@@ -7,6 +7,7 @@ mod life;
 mod outside;
 mod power;
 mod spare;
+mod unplug;
 
 use std::{
     fmt,
@@ -14,8 +15,10 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    thread::ThreadId,
 };
 
+use self::unplug::{Unplugged, Watch};
 pub use self::{
     builder::{StackBuilder, StartError},
     change::{CallbackError, ChangeError, PnpState},
@@ -77,14 +80,18 @@ struct State {
     pnp: PnpState,
     /// Why it has failed.
     failure: Option<CallbackError>,
-    /// Somebody changes it.
-    is_changing: bool,
+    /// Who changes it.
+    changes: Option<ThreadId>,
     /// It is to be removed when it is changed no more.
     is_to_be_removed: bool,
     /// It is to end as well, as nobody has it any more. It keeps itself until then.
     ends: Option<Arc<StackShared>>,
     /// Files that are open, or are being opened.
     files: Vec<File>,
+    /// How far drivers were told that the USB device is unplugged.
+    unplugged: Unplugged,
+    /// Looks whether it is.
+    watch: Option<Arc<Watch>>,
 }
 
 impl StackShared {
@@ -143,6 +150,13 @@ impl StackShared {
             PnpState::Removed => NtStatus::DEVICE_REMOVED,
             _ => NtStatus::DEVICE_NOT_READY,
         }
+    }
+
+    /// The driver that this thread calls has broken a rule of waiting.
+    pub(crate) fn report_caller(&self, object: String) {
+        let caller = self.scheduler.caller();
+        let (driver, _) = caller.unwrap_or_else(|| ("?".into(), "a callback"));
+        self.verifier.report(&driver, Rule::WaitWithin, object);
     }
 
     pub(crate) fn spare(&self) -> &Spare {
@@ -283,6 +297,7 @@ impl Stack {
     }
 
     /// Opens the device for an application.
+    #[doc(alias = "CreateFile")]
     pub fn open(&self, options: &OpenOptions) -> Opening {
         Handle::open(&self.0, options)
     }
@@ -291,6 +306,7 @@ impl Stack {
     ///
     /// # Errors
     /// The code with which the stack refused it.
+    #[doc(alias = "CreateFile")]
     pub fn open_and_wait(&self) -> Result<Handle, crate::status::Win32Error> {
         self.open(&OpenOptions::new()).wait()
     }
@@ -307,6 +323,7 @@ impl Stack {
 
     /// The device signals that it wants to wake the stack, as by USB's remote wake-up. It does so if the stack is [idle](PnpState::Idle) or
     /// [asleep](PnpState::Sleeping) and the device was armed for that ([`IdleSettings::wake`], [`SleepWakeSettings`]).
+    #[doc(alias = "IRP_MN_WAIT_WAKE")]
     pub fn signal_wake(&self) {
         self.shared().idle.signal_wake();
         self.shared().scheduler.enter(|| ());

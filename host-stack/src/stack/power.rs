@@ -14,7 +14,7 @@ impl StackShared {
         self.state().devices.clone()
     }
 
-    fn devices_from_above(&self) -> impl Iterator<Item = Arc<DeviceShared>> {
+    pub(super) fn devices_from_above(&self) -> impl Iterator<Item = Arc<DeviceShared>> {
         self.devices().into_iter().rev()
     }
 
@@ -83,6 +83,8 @@ impl StackShared {
                 _ => self.put_pnp(&mut state, PnpState::Removed),
             }
         }
+        self.wait_until_told();
+        self.watch_no_more();
         let mut knows_files = true;
         for device in self.devices_from_above() {
             self.take_down(&device, knows_files);
@@ -129,6 +131,7 @@ impl Stack {
     ///
     /// # Errors
     /// [`ChangeError::Callback`] where a driver fails, [`ChangeError::Within`] within a callback.
+    #[doc(alias = "IRP_MN_SET_POWER")]
     pub fn suspend(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -143,6 +146,7 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend).
+    #[doc(alias = "IRP_MN_SET_POWER")]
     pub fn resume(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -156,6 +160,8 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend), and [`ChangeError::Vetoed`].
+    #[doc(alias = "IRP_MN_QUERY_STOP_DEVICE")]
+    #[doc(alias = "IRP_MN_STOP_DEVICE")]
     pub fn stop(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -170,6 +176,7 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend).
+    #[doc(alias = "IRP_MN_START_DEVICE")]
     pub fn restart(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -184,6 +191,8 @@ impl Stack {
     ///
     /// # Errors
     /// As those of [`suspend`](Self::suspend), and [`ChangeError::Vetoed`].
+    #[doc(alias = "IRP_MN_QUERY_REMOVE_DEVICE")]
+    #[doc(alias = "IRP_MN_REMOVE_DEVICE")]
     pub fn remove(&self) -> Result<(), ChangeError> {
         let shared = self.shared();
         let _change = shared.begin_change()?;
@@ -197,18 +206,14 @@ impl Stack {
         Ok(())
     }
 
-    /// The device has been unplugged. Drivers are told at once, whatever the stack does at present; then it is removed. Within a callback this returns at once,
-    /// and the stack is removed afterwards.
+    /// The device has been unplugged. Drivers are told at once, whatever the stack does at present, and once; then it is removed. Within a callback this returns at
+    /// once, and the stack is removed afterwards.
+    ///
+    /// A stack over a [USB device](crate::StackBuilder::usb_device) does this by itself when that goes; without a thread ([`Threads::None`](crate::Threads::None)), when
+    /// somebody waits or [runs](Self::run) it.
+    #[doc(alias = "IRP_MN_SURPRISE_REMOVAL")]
     pub fn surprise_remove(&self) {
-        let shared = self.shared();
-        if !shared.pnp().is_gone() {
-            for device in shared.devices_from_above() {
-                shared.tell(&device, "surprise_removal", &|it, device| {
-                    it.surprise_removal(device);
-                    Ok(())
-                });
-            }
-        }
+        self.shared().tell_unplugged();
         self.shared().remove_anyhow();
     }
 }
@@ -216,12 +221,12 @@ impl Stack {
 impl StackShared {
     /// Removes the stack without asking, now or once the callback has returned in which this is called.
     pub(super) fn remove_anyhow(self: &Arc<Self>) {
-        match self.begin_change() {
-            Ok(change) => {
+        match self.begin_unless_within() {
+            Some(change) => {
                 self.take_away();
                 drop(change);
             }
-            Err(_) => self.remove_later(),
+            None => self.remove_later(),
         }
     }
 }

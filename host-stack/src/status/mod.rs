@@ -40,6 +40,7 @@ pub use win32::Win32Error;
 
 /// How grave an [`NtStatus`] or an [`HResult`] is: the two top bits of the one, the top bit of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[doc(alias = "STATUS_SEVERITY_ERROR")]
 pub enum Severity {
     /// It went well. [`NtStatus::TIMEOUT`] is of this severity too, although nothing went well.
     #[doc(alias = "STATUS_SEVERITY_SUCCESS")]

@@ -7,7 +7,7 @@ mod remote;
 mod state;
 pub mod usb;
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 pub use self::{
     file::{FileKind, FileTarget, FileTargetError},
@@ -105,6 +105,25 @@ impl IoTarget {
 
     pub(crate) fn takes_forgotten(&self) -> bool {
         self.0.backend.takes_forgotten()
+    }
+
+    /// Gives the target a context: what the driver keeps with it. It is dropped when the target goes: with its driver's device, with the hardware if it is a USB target
+    /// ([`release_hardware`](crate::DeviceCallbacks::release_hardware)), with its interface's setting if it is a pipe; or with its last handle.
+    ///
+    /// # Errors
+    /// With the context, where it has or had one, or has gone.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        if let Some(device) = self.0.device() {
+            device.add_target(&self.0);
+        }
+        self.0.context().assign(context)
+    }
+
+    /// The target's context; `None` where it has none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.context().retrieve()
     }
 
     /// Whether it takes requests.

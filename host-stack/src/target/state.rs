@@ -7,6 +7,7 @@ use std::{
 
 use super::TargetState;
 use crate::{
+    context::Context,
     device::DeviceShared,
     file::File,
     request::{
@@ -37,6 +38,14 @@ pub(crate) trait Backend: Send + Sync {
     fn stopped(&self) {}
     /// The target takes none any more.
     fn closed(&self) {}
+    /// The request that is made of one elsewhere, and ends it when it ends.
+    fn beyond(&self, _irp: &Arc<Irp>) -> Option<Arc<Irp>> {
+        None
+    }
+    /// What the driver keeps with what goes with the target.
+    fn contexts(&self) -> Vec<Arc<Context>> {
+        Vec::new()
+    }
     /// Whether it goes with the device's hardware.
     fn is_hardware(&self) -> bool {
         false
@@ -50,6 +59,7 @@ pub(crate) trait Backend: Send + Sync {
 pub(crate) struct TargetShared {
     pub(super) backend: Box<dyn Backend>,
     device: Weak<DeviceShared>,
+    context: Context,
     state: Mutex<State>,
 }
 
@@ -76,6 +86,7 @@ impl TargetShared {
         Arc::new(Self {
             backend,
             device: Arc::downgrade(device),
+            context: Context::default(),
             state: Mutex::default(),
         })
     }
@@ -86,6 +97,16 @@ impl TargetShared {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Drops what the driver keeps with it: it has gone.
+    pub(crate) fn end_contexts(&self) {
+        self.backend.contexts().iter().for_each(|it| it.end());
+        self.context.end();
     }
 
     pub(crate) fn refuses(&self, format: &Format) -> Option<NtStatus> {
@@ -226,6 +247,11 @@ impl TargetShared {
                 serial: sent.serial,
             })
         })
+    }
+
+    /// The request that is made of one elsewhere, and ends it when it ends.
+    pub(crate) fn beyond(&self, irp: &Arc<Irp>) -> Option<Arc<Irp>> {
+        self.backend.beyond(irp)
     }
 
     /// Stops a target that reads by itself. Tells whether it did so.

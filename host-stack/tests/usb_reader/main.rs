@@ -46,7 +46,8 @@ impl Told {
 
     fn configure(&self, pipe: &UsbTargetPipe, config: ReaderConfig) -> Result<(), HResult> {
         let (completed, failed) = (self.clone(), self.clone());
-        let on_failure: Box<ReaderFailureCallback> = Box::new(move |status, failure| {
+        let on_failure: Box<ReaderFailureCallback> = Box::new(move |pipe, status, failure| {
+            assert_eq!(pipe.address(), BULK_IN);
             let usb = failure.error.status().map(UsbdStatus::from);
             failed.failures.note((status, usb));
             if let Some(within) = failed.within.get() {

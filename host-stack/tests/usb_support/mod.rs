@@ -20,8 +20,7 @@ use usbwright_host_stack::{
 };
 use usbwright_models::Spec;
 
-use self::wire::Behind;
-pub(crate) use self::wire::Wire;
+pub(crate) use self::wire::{Behind, Wire};
 
 pub(crate) const BULK_IN: EndpointAddress = EndpointAddress::new(1, Direction::In);
 pub(crate) const BULK_OUT: EndpointAddress = EndpointAddress::new(1, Direction::Out);

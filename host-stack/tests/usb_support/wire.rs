@@ -37,6 +37,8 @@ struct State {
     asked: Vec<Setup>,
     is_gone: bool,
     waker: Option<Waker>,
+    /// Lives as long as this does.
+    kept: Option<Arc<()>>,
 }
 
 impl Wire {
@@ -131,6 +133,12 @@ impl Wire {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Keeps something for as long as there is anybody who has this bus.
+    pub(crate) fn kept(self, with: &Arc<()>) -> Self {
+        self.state().kept = Some(Arc::clone(with));
+        self
     }
 
     /// Unplugs the device.

@@ -51,7 +51,7 @@ fn line(row: &Row) -> Markup {
 
 fn lead_names(section: Section) -> [&'static str; 2] {
     match section {
-        Section::Grid | Section::Pipes => ["size", "depth"],
+        Section::Grid | Section::Pipes | Section::Stack => ["size", "depth"],
         Section::Asleep => ["", "size"],
         Section::Checking => ["", "device"],
     }
@@ -62,7 +62,7 @@ fn lead(row: &Row) -> [String; 2] {
     let size = size_text(row.size);
     let (transport, direction) = (row.transport.to_uppercase(), row.direction.to_uppercase());
     match row.section {
-        Section::Grid | Section::Pipes => [size, row.depth.to_string()],
+        Section::Grid | Section::Pipes | Section::Stack => [size, row.depth.to_string()],
         Section::Asleep => [format!("{transport}, {direction}"), size],
         Section::Checking => [
             format!("{transport}, {direction}"),

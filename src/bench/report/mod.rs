@@ -43,6 +43,7 @@ pub fn page(results: &Results) -> String {
     let asleep: Vec<_> = results.rows.iter().filter(of(Section::Asleep)).collect();
     let checking: Vec<_> = results.rows.iter().filter(of(Section::Checking)).collect();
     let pipes: Vec<_> = results.rows.iter().filter(of(Section::Pipes)).collect();
+    let stack: Vec<_> = results.rows.iter().filter(of(Section::Stack)).collect();
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -62,6 +63,7 @@ pub fn page(results: &Results) -> String {
                     @if !asleep.is_empty() { (asleep_section(&asleep)) }
                     @if !checking.is_empty() { (checking_section(&checking)) }
                     @for rows in pipes.chunk_by(|one, next| same_way(one, next)) { (pipes_section(rows)) }
+                    @for rows in stack.chunk_by(|one, next| same_way(one, next)) { (stack_section(rows)) }
                     @if !results.interrupts.is_empty() { (interrupt_section(&results.interrupts)) }
                     @if let Some(rows) = &results.crowd { (crowd::section(rows)) }
                     @match &results.kernel {
@@ -184,6 +186,16 @@ fn pipes_section(rows: &[&Row]) -> Markup {
         section {
             h2 { "A program's pipes, " (rows[0].transport.to_uppercase()) ", " (rows[0].direction.to_uppercase()) }
             p { "The pipes of usb-target, as a program uses them, against a client that does the least; both drive the floor." }
+            (figures::table(rows))
+        }
+    }
+}
+
+fn stack_section(rows: &[&Row]) -> Markup {
+    html! {
+        section {
+            h2 { "A host stack, " (rows[0].transport.to_uppercase()) ", " (rows[0].direction.to_uppercase()) }
+            p { "The shortest driver above the device, as an application uses it, against " (rows[0].against.as_deref().unwrap_or_default()) "." }
             (figures::table(rows))
         }
     }

@@ -86,8 +86,8 @@ struct RunArguments {
         conflicts_with = "device"
     )]
     spec: Source,
-    /// What to compare with: `floor`, a device of another server, or with --section pipes libusb:SELECTOR, a device that this machine's
-    /// kernel has, by libusb's blocking calls
+    /// What to compare with: `floor`, a device of another server, or with --section pipes or stack libusb:SELECTOR, a device that this
+    /// machine's kernel has, by libusb's blocking calls
     #[arg(long, value_name = "floor|DEVICE")]
     against: Option<Against>,
     /// How to reach the servers that are started; may be repeated [default: both]
@@ -151,6 +151,8 @@ enum SectionArg {
     Interrupt,
     /// The pipes of a program, against a client that does the least; only where it is asked for
     Pipes,
+    /// The host stack's shortest driver, against a program's pipes; only where it is asked for
+    Stack,
 }
 
 #[derive(Clone, Debug)]
@@ -173,7 +175,8 @@ impl FromStr for Against {
                 }
                 None => {
                     let device = text.parse().map(Self::Device);
-                    let other = "or `floor`, or with --section pipes `libusb:id=VVVV:PPPP`";
+                    let other =
+                        "or `floor`, or with --section pipes or stack `libusb:id=VVVV:PPPP`";
                     device.map_err(|error: RemoteDeviceError| format!("{error}; {other}"))
                 }
             },
@@ -283,6 +286,7 @@ impl Side {
         let opened = match &self.drive {
             Drive::Bare => Subject::open(&self.device, self.process),
             Drive::Pipes => Subject::open_pipes(&self.device, self.process),
+            Drive::Stack => Subject::open_stack(&self.device, self.process),
             Drive::Libusb(selector) => Subject::open_blocking(selector),
         };
         opened.with_context(|| format!("can't measure {}", self.name))

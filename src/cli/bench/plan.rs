@@ -62,6 +62,8 @@ pub(super) enum Drive {
     Bare,
     /// Through a program's pipes.
     Pipes,
+    /// Through a host stack.
+    Stack,
     /// Not this device, but one that the kernel has, by libusb.
     Libusb(Selector),
 }
@@ -77,7 +79,7 @@ impl Plan {
         let own = [SectionArg::Checking, SectionArg::Interrupt];
         let further = sections.iter().any(|it| own.contains(it));
         let further = further.then(Server::further).transpose()?;
-        let floors = sections.contains(&SectionArg::Pipes) && arguments.device.is_none();
+        let floors = sections.iter().any(is_programs) && arguments.device.is_none();
         let floors = floors.then(Server::floors).transpose()?;
         let mut series = Vec::new();
         let mut interrupts = Vec::new();
@@ -101,12 +103,12 @@ impl Plan {
                         let of = |it| checking(arguments, further, it, transport);
                         series.extend(CHECKED.map(of));
                     }
-                    (SectionArg::Pipes, _) => {
+                    (SectionArg::Pipes | SectionArg::Stack, _) => {
                         let sides = match &floors {
                             Some(floors) => floors.each_ref().map(|it| it.side(0, transport)),
                             None => [ours.side(0, transport), ours.side(0, transport)],
                         };
-                        series.push(pipes(arguments, sides, transport));
+                        series.push(programs(arguments, *what, sides, transport));
                     }
                     (SectionArg::Interrupt, Some(further)) => interrupts
                         .extend(INTERRUPTS.map(|it| (transport, further.side(it, transport)))),
@@ -164,12 +166,12 @@ fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<SectionArg>> {
     let foreign = arguments.device.is_some();
     let by_libusb = matches!(arguments.against, Some(Against::Libusb(_)));
     let fits = match by_libusb {
-        true => foreign && asked.as_slice() == [SectionArg::Pipes],
-        false => !foreign || !asked.contains(&SectionArg::Pipes),
+        true => foreign && !asked.is_empty() && asked.iter().all(is_programs),
+        false => !foreign || !asked.iter().any(is_programs),
     };
     ensure!(
         fits,
-        "libusb is compared with the pipes of the same device: name it as DEVICE, and use --against libusb:… --section pipes --depth 1"
+        "libusb is compared with the pipes of the same device, or the stack above it: name it as DEVICE, and use --against libusb:… --section pipes --section stack --depth 1"
     );
     let own = |it: &SectionArg| matches!(it, SectionArg::Checking | SectionArg::Interrupt);
     ensure!(
@@ -182,7 +184,7 @@ fn sections(arguments: &RunArguments) -> anyhow::Result<Vec<SectionArg>> {
         (_, _, true) => vec![SectionArg::Grid, SectionArg::Asleep],
         _ => {
             let all = SectionArg::value_variants().iter().copied();
-            all.filter(|it| *it != SectionArg::Pipes).collect()
+            all.filter(|it| !is_programs(it)).collect()
         }
     })
 }
@@ -239,28 +241,55 @@ fn checking(
     }
 }
 
-/// The pipes of a program, against the client that does the least, or libusb's blocking calls.
-fn pipes(arguments: &RunArguments, [ours, theirs]: [Side; 2], transport: Transport) -> Series {
-    let theirs = match &arguments.against {
-        Some(Against::Libusb(selector)) => Side {
+/// Whether it is what a program has of a device.
+fn is_programs(section: &SectionArg) -> bool {
+    matches!(section, SectionArg::Pipes | SectionArg::Stack)
+}
+
+/// The pipes of a program, against the client that does the least, or the host stack, against pipes; either against libusb's blocking calls.
+fn programs(
+    arguments: &RunArguments,
+    section: SectionArg,
+    [ours, theirs]: [Side; 2],
+    transport: Transport,
+) -> Series {
+    let pipes = |side| Side {
+        name: "pipes".to_owned(),
+        drive: Drive::Pipes,
+        ..side
+    };
+    let theirs = match (&arguments.against, section) {
+        (Some(Against::Libusb(selector)), _) => Side {
             name: format!("libusb:{selector}"),
             process: None,
             drive: Drive::Libusb(selector.clone()),
             ..theirs
         },
+        (_, SectionArg::Stack) => pipes(theirs),
         _ => Side {
             name: "bare client".to_owned(),
             ..theirs
         },
     };
+    let (section, ours) = match section {
+        SectionArg::Stack => {
+            let name = "stack".to_owned();
+            let drive = Drive::Stack;
+            (
+                Section::Stack,
+                Side {
+                    name,
+                    drive,
+                    ..ours
+                },
+            )
+        }
+        _ => (Section::Pipes, pipes(ours)),
+    };
     Series {
-        section: Section::Pipes,
+        section,
         transport,
-        ours: Side {
-            name: "pipes".to_owned(),
-            drive: Drive::Pipes,
-            ..ours
-        },
+        ours,
         theirs: Some(theirs),
         cells: grid(arguments),
     }

@@ -68,10 +68,19 @@ fn title(row: &Row) -> String {
     let (transport, size) = (row.transport.to_uppercase(), size_text(row.size));
     match row.section {
         Section::Grid => format!("{transport}, {}", row.direction.to_uppercase()),
-        Section::Pipes => format!(
-            "{transport}, {}, a program's pipes against the client that does the least",
-            row.direction.to_uppercase()
-        ),
+        Section::Pipes | Section::Stack => {
+            let ours = match row.section {
+                Section::Stack => "a host stack",
+                _ => "a program's pipes",
+            };
+            let theirs = match row.against.as_deref() {
+                Some("bare client") => "the client that does the least",
+                Some("pipes") => "a program's pipes",
+                _ => "libusb's blocking calls",
+            };
+            let direction = row.direction.to_uppercase();
+            format!("{transport}, {direction}, {ours} against {theirs}")
+        }
         Section::Asleep => format!("{transport}, the server asleep before each transfer"),
         Section::Checking => format!(
             "{transport}, what making and checking a pattern costs, {size} × {}",
@@ -84,7 +93,7 @@ fn title(row: &Row) -> String {
 fn lead(row: &Row) -> [String; 2] {
     let size = size_text(row.size);
     match row.section {
-        Section::Grid | Section::Pipes => [size, row.depth.to_string()],
+        Section::Grid | Section::Pipes | Section::Stack => [size, row.depth.to_string()],
         Section::Asleep => [row.direction.into(), size],
         Section::Checking => [row.direction.into(), row.device.replace("gadget-zero,", "")],
     }
@@ -94,7 +103,7 @@ fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let lead_names = match rows[0].section {
-        Section::Grid | Section::Pipes => ["size", "depth"],
+        Section::Grid | Section::Pipes | Section::Stack => ["size", "depth"],
         Section::Asleep => ["", "size"],
         Section::Checking => ["", "device"],
     };

@@ -25,7 +25,7 @@ use crate::{
     cancel::Cancel,
     completion::{Completion, TransferFailed},
     control,
-    engine::Engine,
+    engine::{Engine, Gone},
     enumerate::{Description, Rigour},
     interface::{Claim, Interface},
     pipe::PipePolicy,
@@ -177,6 +177,16 @@ impl Device {
     /// Whether it is still plugged in.
     pub fn is_connected(&self) -> bool {
         self.0.engine.is_connected()
+    }
+
+    /// Ends once the device is unplugged, whether anything is asked of it or not; what was outstanding has ended before. It is told more than once: each of
+    /// these futures ends.
+    ///
+    /// It costs no thread for each device: one thread of the process learns which USB/IP servers hang up, and a real or emulated device that can go by itself
+    /// wakes its host. A server that goes without hanging up, as where a cable is cut, is noticed by what is asked of it.
+    #[doc(alias = "DBT_DEVICEREMOVECOMPLETE")]
+    pub fn gone(&self) -> Gone {
+        Gone::new(Arc::clone(&self.0.engine))
     }
 
     /// The value of the configuration in force; `None` where there is none.

@@ -1,12 +1,9 @@
 //! The thread that drives a port where nobody else does: for tasks, which can't block, and for what is due at a time.
 
 use std::{
-    sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Wake, Waker},
-    thread::{self, Thread},
+    sync::{Arc, Weak},
+    task::Waker,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,35 +12,13 @@ use usbwright_protocol::Outside;
 
 use super::{
     Engine,
+    bell::Bell,
     state::{Driving, State},
 };
 
 /// An engine's thread, which begins when it is first needed.
 #[derive(Debug)]
 pub(super) struct Driver(Arc<Bell>);
-
-/// Wakes the thread.
-#[derive(Debug, Default)]
-struct Bell {
-    thread: OnceLock<Thread>,
-    /// The port has something to do.
-    rung: AtomicBool,
-    ended: AtomicBool,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Swapped, as on the other side: whoever comes second sees what the first has done.
-        self.rung.swap(true, Ordering::AcqRel);
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
-}
 
 /// What the thread does next.
 enum Step {
@@ -63,10 +38,7 @@ impl Driver {
 
     /// Ends the thread.
     pub(super) fn end(&self) {
-        self.0.ended.store(true, Ordering::Release);
-        if let Some(thread) = self.0.thread.get() {
-            thread.unpark();
-        }
+        self.0.end();
     }
 
     /// Sees to it that the thread does what has become necessary.
@@ -80,9 +52,9 @@ impl Driver {
         if due.is_none() && !leads && !listens {
             return;
         }
-        let Some(thread) = self.0.thread.get() else {
+        if !self.0.has_thread() {
             return self.begin(engine, state);
-        };
+        }
         let earlier = |until: Option<Instant>| match (due, until) {
             (Some(due), Some(until)) => due < until,
             (Some(_), None) => true,
@@ -91,7 +63,7 @@ impl Driver {
         match state.driver {
             Driving::Asleep(until) if leads || earlier(until) => {
                 state.driver = Driving::Awake;
-                thread.unpark();
+                self.0.unpark();
             }
             Driving::Outside(until) if earlier(until) => {
                 state.driver = Driving::Outside(due);
@@ -112,7 +84,7 @@ impl Driver {
             Ok(thread) => {
                 state.driver = Driving::Awake;
                 // It may have done so itself already.
-                let _ = self.0.thread.set(thread.thread().clone());
+                self.0.wakes(thread.thread().clone());
             }
             Err(error) => {
                 error!("transfers may hang, as no thread can be made to drive them: {error}");
@@ -123,8 +95,8 @@ impl Driver {
 
 fn run(engine: &Weak<Engine>, bell: &Bell) {
     // From here on it can be woken.
-    let _ = bell.thread.set(thread::current());
-    while !bell.ended.load(Ordering::Acquire) {
+    bell.wakes(thread::current());
+    while !bell.has_ended() {
         let Some(step) = engine.upgrade().map(|engine| engine.step(bell)) else {
             return;
         };
@@ -144,7 +116,7 @@ fn run(engine: &Weak<Engine>, bell: &Bell) {
 impl Engine {
     /// Does what is due, and tells what the driver does next.
     fn step(&self, bell: &Bell) -> Step {
-        let rung = bell.rung.swap(false, Ordering::AcqRel);
+        let rung = bell.take();
         let due = self.state().deadline();
         let now = self.now();
         let manual = self.clock.is_manual();

@@ -6,11 +6,16 @@
 //! * by a thread that [blocks](wait) for a transfer, where the port lets it wait [outside](Outside), one thread at a time;
 //! * by a thread of the engine's own (the [driver]), which exists only where tasks wait, or something is due at a time.
 
+mod bell;
 mod clock;
 mod driver;
 mod flight;
+mod gone;
+#[cfg(test)]
+mod interleavings;
 mod line;
 mod rows;
+mod sleeper;
 mod slot;
 mod state;
 #[cfg(test)]
@@ -31,6 +36,7 @@ use usbwright_protocol::{
 
 pub use self::{
     clock::{Clock, ManualClock, Timed},
+    gone::Gone,
     wait::Wait,
 };
 use self::{
@@ -43,6 +49,17 @@ pub(crate) use self::{
     line::Line,
 };
 use crate::pipe::Kept;
+
+/// What [`bell`] and [`sleeper`] are made of, for which their tests have something else.
+mod sync {
+    pub(super) use std::{
+        sync::{
+            Mutex, MutexGuard, OnceLock,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread::{self, Thread},
+    };
+}
 
 /// A transfer that was submitted: it has ended already, or is in a slot.
 #[derive(Debug)]

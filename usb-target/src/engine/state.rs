@@ -13,9 +13,10 @@ use usbwright_protocol::{Completion, EndpointAddress, Now, Port, Status, Transfe
 
 use super::{
     GRACE, given_up,
+    gone::Mourners,
     rows::{Row, RowId, Rows},
+    sleeper::Sleeper,
     slot::{Phase, SlotId, Slots},
-    wait::Sleeper,
 };
 use crate::pipe::Kept;
 
@@ -46,6 +47,8 @@ pub(super) struct State {
     pub(super) followers: VecDeque<Arc<Sleeper>>,
     /// Whom to wake when the lock is free.
     pub(super) woken: Vec<Waker>,
+    /// Whom to wake when the device is gone.
+    pub(super) mourners: Mourners,
     /// What the driver does.
     pub(super) driver: Driving,
     waits_outside: bool,
@@ -64,6 +67,7 @@ impl State {
             led: false,
             followers: VecDeque::new(),
             woken: Vec::new(),
+            mourners: Mourners::default(),
             driver: Driving::Awake,
             waits_outside,
             last_read: now,
@@ -117,6 +121,14 @@ impl State {
             self.port.poll(now);
             self.settle();
         }
+        self.tell_mourners();
+    }
+
+    /// Wakes those that wait for the device to go, if it has.
+    fn tell_mourners(&mut self) {
+        if !self.mourners.is_empty() && !self.port.is_connected() {
+            self.woken.extend(self.mourners.take());
+        }
     }
 
     /// Submits a transfer, to be taken back when its time is up; in a line, where it has one. It may have ended already.
@@ -157,7 +169,9 @@ impl State {
     /// Takes what has ended from the port, to those who wait for it.
     #[inline]
     pub(super) fn settle(&mut self) {
+        let mut may_be_gone = false;
         while let Some(mut completion) = self.port.completion() {
+            may_be_gone |= completion.status == Status::Disconnected;
             let id = SlotId::of(completion.id);
             let Some(slot) = self.slots.find(id) else {
                 if !completion.data.is_empty() {
@@ -172,6 +186,9 @@ impl State {
                 completion.status = Status::TimedOut;
             }
             self.end(id, completion);
+        }
+        if may_be_gone {
+            self.tell_mourners();
         }
     }
 

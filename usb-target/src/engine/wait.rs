@@ -5,17 +5,16 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    task::{Context, Poll, Waker},
     time::Instant,
 };
 
 use usbwright_protocol::Outside;
 
-use super::{Engine, slot::CallId};
+use super::{Engine, sleeper::Sleeper, slot::CallId};
 
 /// The blocking form of every future here, and of any other that needs no runtime.
 pub trait Wait: Future + Sized {
@@ -94,7 +93,7 @@ impl<'a> Blocking<'a> {
         let waker = Waker::from(Arc::clone(self.sleeper));
         let mut cx = Context::from_waker(&waker);
         loop {
-            self.sleeper.woken.store(false, Ordering::SeqCst);
+            self.sleeper.begin();
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
@@ -159,7 +158,7 @@ impl Engine {
                     let woken = sleeper.is_woken();
                     self.with(|state| {
                         state.followers.retain(|it| !Arc::ptr_eq(it, sleeper));
-                        if sleeper.promoted.swap(false, Ordering::SeqCst) && woken {
+                        if sleeper.take_promotion() && woken {
                             state.pass_lead();
                         }
                     });
@@ -189,76 +188,5 @@ impl Engine {
                 }
             }
         })
-    }
-}
-
-/// Wakes a thread from its blocking call.
-pub(super) struct Sleeper {
-    thread: Thread,
-    woken: AtomicBool,
-    /// It is to drive the engine that it waits for, as nobody else does so any more.
-    promoted: AtomicBool,
-    /// What the thread waits for instead of for this.
-    outside: Mutex<Option<Arc<dyn Outside>>>,
-}
-
-impl Sleeper {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            thread: thread::current(),
-            woken: AtomicBool::new(false),
-            promoted: AtomicBool::new(false),
-            outside: Mutex::default(),
-        })
-    }
-
-    fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::SeqCst)
-    }
-
-    fn sleep(&self) {
-        while !self.is_woken() {
-            thread::park();
-        }
-    }
-
-    /// Sleeps until this is woken or promoted.
-    fn sleep_or_follow(&self) {
-        while !self.is_woken() && !self.promoted.load(Ordering::SeqCst) {
-            thread::park();
-        }
-    }
-
-    /// Has the thread drive the engine that it waits for.
-    pub(super) fn promote(&self) {
-        self.promoted.store(true, Ordering::SeqCst);
-        self.thread.unpark();
-    }
-
-    /// Calls `wait`, which ends soon when this is woken.
-    fn sleep_outside(&self, outside: &Arc<dyn Outside>, wait: impl FnOnce()) {
-        *self.outside() = Some(Arc::clone(outside));
-        if !self.is_woken() {
-            wait();
-        }
-        *self.outside() = None;
-    }
-
-    fn outside(&self) -> MutexGuard<'_, Option<Arc<dyn Outside>>> {
-        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Wake for Sleeper {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::SeqCst);
-        if let Some(outside) = &*self.outside() {
-            outside.interrupt();
-        }
-        self.thread.unpark();
     }
 }

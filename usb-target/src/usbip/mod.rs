@@ -2,6 +2,7 @@
 
 mod describe;
 mod exchange;
+mod hang_up;
 mod inlet;
 mod operations;
 mod outstanding;

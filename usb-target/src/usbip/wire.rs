@@ -9,9 +9,10 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
@@ -20,10 +21,11 @@ use rustix::{
     io::Errno,
     net::{SendFlags, Shutdown, shutdown, sockopt},
 };
+use tracing::warn;
 use usbwright_protocol::Outside;
 use usbwright_wire_io::{Awake, Outbox, Wait, longest};
 
-use super::{PeerError, inlet::Inlet, session::Session, window::PATIENCE};
+use super::{PeerError, hang_up::Watched, inlet::Inlet, session::Session, window::PATIENCE};
 
 /// The time that a bare read waits, and by which an interruption may be late.
 const SLICE: Duration = Duration::from_millis(10);
@@ -73,6 +75,7 @@ pub(super) struct Wire {
     closed: AtomicBool,
     input: Mutex<Input>,
     changed: Condvar,
+    watched: OnceLock<Watched>,
 }
 
 #[derive(Debug)]
@@ -111,6 +114,7 @@ impl Wire {
                 polls: 0,
             }),
             changed: Condvar::new(),
+            watched: OnceLock::new(),
         }))
     }
 
@@ -395,6 +399,17 @@ impl Outside for Wire {
         let input = self.input();
         if input.sleepers > 0 {
             self.changed.notify_all();
+        }
+    }
+
+    fn watch(&self, waker: Waker) {
+        match Watched::begin(&self.socket, waker) {
+            Ok(watched) => {
+                let _ = self.watched.set(watched);
+            }
+            Err(error) => warn!(
+                "that a USB/IP server hangs up is noticed only when something is asked of it: {error}"
+            ),
         }
     }
 }

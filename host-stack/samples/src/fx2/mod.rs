@@ -112,7 +112,7 @@ impl DeviceCallbacks for Callbacks {
                     board.tell(*switches);
                 }
             },
-            Some(Box::new(move |status, _| {
+            Some(Box::new(move |_, status, _| {
                 failed.fail(status);
                 true
             })),

@@ -13,6 +13,7 @@ use super::FileTargetError;
 /// What the descriptor of a [`FileTarget`](super::FileTarget) is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "GetFileType")]
 pub enum FileKind {
     /// A file or a disk: what is in it has offsets.
     File,

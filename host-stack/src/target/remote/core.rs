@@ -10,10 +10,12 @@ use crate::{
     Handle, OpenOptions, Opening,
     device::DeviceShared,
     names::{OpenError, Resolved},
+    request::stuck::Waiter,
     scheduler::Scheduler,
     stack::{Outsider, StackShared},
     status::Win32Error,
     target::{TargetShared, TargetState},
+    verifier::Rule,
 };
 
 pub(super) struct Core {
@@ -174,7 +176,16 @@ impl Core {
         let mut opening = stack.scheduler().hand_in(&self.scheduler, || {
             Handle::open_for_driver(&stack, &options)
         });
-        let opened = self.scheduler.wait_for(|| self.look(&mut opening));
+        let waiter = Waiter::here();
+        let opened = self.scheduler.wait_for(|| {
+            self.look(&mut opening).or_else(|| {
+                let object = waiter.refuse(&opening.irp()?)?;
+                if let Some(device) = self.device() {
+                    device.report(Rule::WaitWithin, object);
+                }
+                self.look(&mut opening)
+            })
+        });
         stack.scheduler().hand_in(&self.scheduler, || drop(opening));
         opened.map(|handle| (handle, stack))
     }

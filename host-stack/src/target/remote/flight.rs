@@ -81,6 +81,12 @@ impl Backend for Remote {
         }
     }
 
+    fn beyond(&self, irp: &Arc<Irp>) -> Option<Arc<Irp>> {
+        let flights = self.0.flights();
+        let flight = flights.iter().find(|it| Arc::ptr_eq(&it.irp, irp))?;
+        flight.theirs.clone()
+    }
+
     fn takes_forgotten(&self) -> bool {
         false
     }

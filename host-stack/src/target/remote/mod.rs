@@ -27,7 +27,8 @@ use crate::{
 /// by another name. A request that is cancelled is asked back from the other stack, and ends when that gives it back.
 ///
 /// What the other stack is asked is done by its own thread, never within the call; for stacks without a thread ([`Threads::None`](crate::Threads::None)) whoever runs
-/// this one does it. A driver that waits for a stack that waits for this driver waits for ever, as anywhere else.
+/// this one does it. A driver that waits for its own device so, within a callback that has to return first, gets `ERROR_POSSIBLE_DEADLOCK`; one that waits for a stack which waits for this driver
+/// in another thread waits for ever, as anywhere else.
 #[doc(alias = "IWDFRemoteTarget")]
 #[derive(Clone)]
 pub struct RemoteTarget {

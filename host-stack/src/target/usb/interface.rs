@@ -1,6 +1,7 @@
 //! A USB device's interface, as a driver has it.
 
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -12,6 +13,7 @@ use usbwright_target::{
 
 use super::UsbTargetPipe;
 use crate::{
+    context::Context,
     device::DeviceShared,
     status::{HResult, NtStatus},
     target::{SentIoAction, TargetState},
@@ -27,6 +29,7 @@ struct Shared {
     claimed: Interface,
     /// Those of the setting in force.
     pipes: Mutex<Vec<UsbTargetPipe>>,
+    context: Arc<Context>,
 }
 
 impl UsbInterface {
@@ -35,6 +38,7 @@ impl UsbInterface {
             device: Arc::downgrade(device),
             claimed,
             pipes: Mutex::default(),
+            context: Arc::default(),
         }));
         interface.make_pipes();
         interface
@@ -51,7 +55,30 @@ impl UsbInterface {
         let mut present = self.0.pipes.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *present, pipes);
         drop(present);
-        before.iter().for_each(|pipe| pipe.target().remove());
+        for pipe in &before {
+            pipe.target().remove();
+            pipe.target().shared().end_contexts();
+        }
+    }
+
+    pub(super) fn of_context(&self) -> Arc<Context> {
+        Arc::clone(&self.0.context)
+    }
+
+    /// Gives the interface a context: what the driver keeps with it. It is dropped with the hardware, when that was
+    /// [released](crate::DeviceCallbacks::release_hardware).
+    ///
+    /// # Errors
+    /// With the context, where it has or had one, or has gone.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        self.0.context.assign(context)
+    }
+
+    /// The interface's context; `None` where it has none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.context.retrieve()
     }
 
     /// Its number.
@@ -90,6 +117,7 @@ impl UsbInterface {
     }
 
     /// The pipe of an endpoint.
+    #[doc(alias = "RetrieveUsbPipeObject")]
     pub fn pipe(&self, address: EndpointAddress) -> Option<UsbTargetPipe> {
         self.pipes()
             .into_iter()

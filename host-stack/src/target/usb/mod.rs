@@ -7,7 +7,7 @@ mod pipe;
 mod policy;
 mod reader;
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use bytes::Bytes;
 use usbwright_target::{
@@ -27,6 +27,7 @@ pub use self::{
 use super::{Backend, IoTarget, TargetShared, window};
 use crate::{
     Memory, MemoryOffset, Window,
+    context::Context,
     device::{Device, DeviceShared},
     request::{Request, SendOptions, format::Format, irp::Irp},
     status::{HResult, NtStatus},
@@ -74,7 +75,7 @@ impl UsbTargetDevice {
             })?;
             interfaces.push(UsbInterface::new(shared, claimed));
         }
-        let target = default_pipe(shared, &usb);
+        let target = default_pipe(shared, &usb, &interfaces);
         Ok(Self {
             usb,
             target,
@@ -85,6 +86,21 @@ impl UsbTargetDevice {
     /// The target that control transfers go to: the default pipe.
     pub fn target(&self) -> &IoTarget {
         &self.target
+    }
+
+    /// Gives the USB device a context, which is that of its [target](Self::target): see [`IoTarget::assign_context`].
+    ///
+    /// # Errors
+    /// As there.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        self.target.assign_context(context)
+    }
+
+    /// The USB device's context; `None` where it has none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.target.context()
     }
 
     /// What the device is to a program without a stack.
@@ -104,6 +120,7 @@ impl UsbTargetDevice {
     ///
     /// # Errors
     /// [`NtStatus::INVALID_DEVICE_REQUEST`] where the configuration in force has none of that number.
+    #[doc(alias = "RetrieveUsbInterface")]
     pub fn interface(&self, number: u8) -> Result<&UsbInterface, HResult> {
         let mut interfaces = self.interfaces.iter();
         let found = interfaces.find(|it| it.number() == number);
@@ -124,6 +141,7 @@ impl UsbTargetDevice {
     }
 
     /// The descriptor of the configuration in force, with those of its interfaces and endpoints.
+    #[doc(alias = "WdfUsbTargetDeviceRetrieveConfigDescriptor")]
     pub fn configuration(&self) -> Option<ConfigurationDescriptor> {
         let description = self.usb.description();
         let fetched = description.configuration(self.usb.configuration()?)?;
@@ -164,6 +182,7 @@ impl UsbTargetDevice {
     ///
     /// # Errors
     /// As it has ended.
+    #[doc(alias = "WdfUsbTargetDeviceSendControlTransferSynchronously")]
     pub fn control_and_wait(
         &self,
         device: &Device,
@@ -200,12 +219,19 @@ impl UsbTargetDevice {
 struct DefaultPipe {
     usb: usbwright_target::Device,
     flights: Flights,
+    /// Those of the device's interfaces, which are no targets.
+    contexts: Vec<Arc<Context>>,
 }
 
-fn default_pipe(device: &Arc<DeviceShared>, usb: &usbwright_target::Device) -> IoTarget {
+fn default_pipe(
+    device: &Arc<DeviceShared>,
+    usb: &usbwright_target::Device,
+    interfaces: &[UsbInterface],
+) -> IoTarget {
     let backend = DefaultPipe {
         usb: usb.clone(),
         flights: Flights::new(device.scheduler()),
+        contexts: interfaces.iter().map(UsbInterface::of_context).collect(),
     };
     let shared = TargetShared::new(device, Box::new(backend));
     device.add_target(&shared);
@@ -240,6 +266,10 @@ impl Backend for DefaultPipe {
 
     fn takes_forgotten(&self) -> bool {
         false
+    }
+
+    fn contexts(&self) -> Vec<Arc<Context>> {
+        self.contexts.clone()
     }
 
     fn is_hardware(&self) -> bool {

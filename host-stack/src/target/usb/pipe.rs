@@ -1,6 +1,7 @@
 //! A USB pipe, as a driver has it.
 
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc, OnceLock,
@@ -118,7 +119,23 @@ impl UsbTargetPipe {
         &self.target
     }
 
+    /// Gives the pipe a context, which is that of its [target](Self::target): see [`IoTarget::assign_context`].
+    ///
+    /// # Errors
+    /// As there.
+    #[doc(alias = "AssignContext")]
+    pub fn assign_context<T: Any + Send + Sync>(&self, context: T) -> Result<(), T> {
+        self.target.assign_context(context)
+    }
+
+    /// The pipe's context; `None` where it has none, or one of another type.
+    #[doc(alias = "RetrieveContext")]
+    pub fn context<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.target.context()
+    }
+
     /// Its endpoint.
+    #[doc(alias = "PipeId")]
     pub fn address(&self) -> EndpointAddress {
         self.core.pipe.address()
     }
@@ -194,6 +211,7 @@ impl UsbTargetPipe {
     ///
     /// # Errors
     /// As those of that.
+    #[doc(alias = "FormatRequestForRead")]
     pub fn format_for_read_into(
         &self,
         request: &mut Request,
@@ -206,6 +224,7 @@ impl UsbTargetPipe {
     ///
     /// # Errors
     /// As those of that.
+    #[doc(alias = "FormatRequestForWrite")]
     pub fn format_for_write_of(
         &self,
         request: &mut Request,

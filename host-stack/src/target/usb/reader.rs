@@ -32,10 +32,11 @@ impl<F: Fn(&UsbTargetPipe, Message) + Send + Sync + 'static> ReaderCompletion fo
     }
 }
 
-/// Is told that reading failed, when nothing is pending any more, and decides whether the reader resets the pipe and begins anew.
+/// Is told that a pipe's reader failed, when nothing is pending any more, and decides whether it resets the pipe and begins anew.
 #[doc(alias = "IUsbTargetPipeContinuousReaderCallbackReadersFailed")]
 #[doc(alias = "OnReaderFailure")]
-pub type ReaderFailureCallback = dyn Fn(HResult, &ReaderFailure) -> bool + Send + Sync;
+pub type ReaderFailureCallback =
+    dyn Fn(&UsbTargetPipe, HResult, &ReaderFailure) -> bool + Send + Sync;
 
 /// A pipe's continuous reader.
 pub(super) struct Reader {
@@ -67,13 +68,19 @@ impl Reader {
             return Err(NtStatus::DEVICE_REMOVED.into());
         };
         let mut reader = raw.reader(config).map_err(|error| refusal(&error))?;
-        if let Some(on_failure) = on_failure {
-            reader = reader
-                .on_failure(move |failure| on_failure(status_of(&failure.error).into(), failure));
-        }
-        let handle = reader.handle();
         let this = Arc::downgrade(core);
         let target = Arc::downgrade(pipe.target().shared());
+        if let Some(on_failure) = on_failure {
+            let (this, target) = (Weak::clone(&this), Weak::clone(&target));
+            reader = reader.on_failure(move |failure| {
+                let (Some(core), Some(target)) = (this.upgrade(), target.upgrade()) else {
+                    return false;
+                };
+                let pipe = UsbTargetPipe::again(core, target);
+                on_failure(&pipe, status_of(&failure.error).into(), failure)
+            });
+        }
+        let handle = reader.handle();
         let task = task::spawn(&device, async move {
             loop {
                 let read = reader.next().await;

@@ -91,3 +91,15 @@ pub(super) async fn unplugged(subject: &Subject) -> Result<()> {
     ensure!(!ends.device.is_connected());
     Ok(())
 }
+
+pub(super) async fn told(subject: &Subject) -> Result<()> {
+    let ends = subject.source_sink().await?;
+    let gone = ends.device.gone();
+    ensure!(ends.device.is_connected());
+    subject.unplug()?;
+    gone.await;
+    ensure!(!ends.device.is_connected());
+    // It is told to whoever asks later as well.
+    ends.device.gone().await;
+    Ok(())
+}

@@ -95,4 +95,5 @@ pub(super) static CHECKS: &[Check] = checks! {
     "a reset ends what is outstanding" [Loopback] fate::reset_ends;
     "a reset reaches the device" [ControlData, BusReset] fate::reset_reaches;
     "an unplugged device ends every transfer" [Loopback, Unplug] fate::unplugged;
+    "an unplugging is told though nothing is asked of the device" [Unplug] fate::told;
 };

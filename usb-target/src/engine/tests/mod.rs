@@ -1,6 +1,7 @@
 //! The engine with a port whose every completion is a test's doing.
 
 mod blocking;
+mod gone;
 mod line;
 mod mixed;
 mod schedules;

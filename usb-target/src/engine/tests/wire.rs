@@ -43,6 +43,9 @@ pub(super) struct State {
     arrived: VecDeque<Completion>,
     done: VecDeque<Completion>,
     waker: Option<Waker>,
+    is_gone: bool,
+    /// Who watches the other side.
+    watches: Option<Waker>,
 }
 
 impl Wire {
@@ -90,6 +93,21 @@ impl Wire {
         };
         let (id, _) = state.flying.remove(at);
         self.arrive(state, id, byte);
+    }
+
+    /// The device goes.
+    pub(super) fn go(&self) {
+        let mut state = self.state();
+        state.is_gone = true;
+        let flying = std::mem::take(&mut state.flying);
+        let gone = flying
+            .into_iter()
+            .map(|(id, _)| Completion::empty(id, Status::Disconnected));
+        state.arrived.extend(gone);
+        let wakers = [state.waker.clone(), state.watches.take()];
+        drop(state);
+        self.0.changed.notify_all();
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
     /// A transfer ends, though it may be nobody's.
@@ -169,7 +187,7 @@ impl Port for Wire {
     }
 
     fn is_connected(&self) -> bool {
-        true
+        !self.state().is_gone
     }
 }
 
@@ -194,5 +212,9 @@ impl Outside for Wire {
     fn interrupt(&self) {
         self.state().interrupted = true;
         self.0.changed.notify_all();
+    }
+
+    fn watch(&self, waker: Waker) {
+        self.state().watches = Some(waker);
     }
 }
