@@ -26,3 +26,5 @@
 //! ```
 
 pub mod package;
+pub mod policy;
+pub mod record;
