@@ -59,10 +59,15 @@ impl Policy {
             (Stage::Building | Stage::Running, Some(host)) => {
                 device.stage = Stage::Leaving;
                 let allowed = device.terms.deadline;
-                if let Some(found) = self.hosts.get_mut(&host) {
-                    found.end(OperationId::Build(key));
-                    found.begin(OperationId::TearDown(key), Operation::Pnp, allowed, now);
+                let Some(found) = self.hosts.get_mut(&host) else {
+                    return;
+                };
+                // With a host that was killed it goes anyway.
+                if found.stage == HostStage::Killed {
+                    return;
                 }
+                found.end(OperationId::Build(key));
+                found.begin(OperationId::TearDown(key), Operation::Pnp, allowed, now);
                 self.actions.push_back(Action::TearDown {
                     host,
                     device: key,
