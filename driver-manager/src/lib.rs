@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod manager;
 pub mod package;
 pub mod policy;
 pub mod record;

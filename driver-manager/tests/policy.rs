@@ -95,7 +95,10 @@ fn the_device_that_fails_a_second_time_gets_a_host_of_its_own_and_its_neighbours
     assert_eq!(failure.cause, Some(bad));
     assert_eq!(
         failure.fates,
-        [(bad, Fate::Alone { left: 5 }), (good, Fate::Pooled { left: 7 })]
+        [
+            (bad, Fate::Alone { left: 5 }),
+            (good, Fate::Pooled { left: 7 })
+        ]
     );
     bench.settle();
     assert_ne!(bench.policy.host_of(bad), bench.policy.host_of(good));
@@ -173,7 +176,10 @@ fn progress_of_the_driver_extends_the_deadline_and_that_of_another_driver_does_n
     bench.advance(Duration::from_secs(30));
     assert_eq!(bench.actions(), [Action::Kill { host }]);
     let failure = bench.gone(host);
-    assert_eq!((failure.operation, failure.cause), (Operation::Cancel, Some(slow)));
+    assert_eq!(
+        (failure.operation, failure.cause),
+        (Operation::Cancel, Some(slow))
+    );
 }
 
 #[test]
@@ -235,7 +241,14 @@ fn an_unplugged_device_is_taken_down_and_its_host_ends_when_that_was_the_last_on
     let host = HostKey(1);
     bench.policy.departed(device, bench.now);
     let removal = Removal::Surprise;
-    assert_eq!(bench.actions(), [Action::TearDown { host, device, removal }]);
+    assert_eq!(
+        bench.actions(),
+        [Action::TearDown {
+            host,
+            device,
+            removal
+        }]
+    );
     bench.policy.torn_down(host, device, bench.now);
     assert_eq!(bench.actions(), [Action::End { host }]);
     bench.policy.gone(host, None, bench.now);
@@ -298,7 +311,12 @@ fn a_host_that_even_a_kill_does_not_end_is_told_of_and_not_waited_for() {
     bench.advance(Duration::from_secs(10));
     bench.advance(Duration::from_secs(5));
     let last = bench.actions().pop();
-    assert_eq!(last, Some(Action::Finished { left: vec![HostKey(1)] }));
+    assert_eq!(
+        last,
+        Some(Action::Finished {
+            left: vec![HostKey(1)]
+        })
+    );
 }
 
 #[test]

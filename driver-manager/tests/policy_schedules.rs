@@ -81,7 +81,8 @@ impl World {
         self.plugged += 1;
         let pool = ["p", "q"].get(dice.roll(3)).map(|it| Pool((*it).into()));
         let terms = Terms::new(&Default::default(), pool);
-        self.policy.arrived(DeviceKey(self.plugged), terms, self.now);
+        self.policy
+            .arrived(DeviceKey(self.plugged), terms, self.now);
     }
 
     /// A host answers what it was asked first.
@@ -189,7 +190,11 @@ impl World {
             assert!(self.hosts.contains_key(&host), "{host:?} is not there");
             assert_eq!(stage == HostStage::Killed, self.killed.contains(&host));
             for device in devices {
-                assert_eq!(members.insert(*device, host), None, "{device:?} is twice there");
+                assert_eq!(
+                    members.insert(*device, host),
+                    None,
+                    "{device:?} is twice there"
+                );
             }
         }
         for device in self.policy.devices() {
@@ -201,7 +206,10 @@ impl World {
             );
             assert_eq!(host.is_some(), needs, "{device:?}");
         }
-        assert!(members.is_empty(), "hosts have devices that are gone: {members:?}");
+        assert!(
+            members.is_empty(),
+            "hosts have devices that are gone: {members:?}"
+        );
     }
 
     /// Everything ends, whatever was under way.

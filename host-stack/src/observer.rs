@@ -28,9 +28,11 @@ pub enum StackEvent<'a> {
     Failed(&'a CallbackError),
 }
 
+type Tell = dyn Fn(StackEvent<'_>) + Send + Sync;
+
 /// Whoever is told.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<dyn Fn(StackEvent<'_>) + Send + Sync>>);
+pub(crate) struct Observer(Option<Arc<Tell>>);
 
 impl Observer {
     pub(crate) fn new(observer: impl Fn(StackEvent<'_>) + Send + Sync + 'static) -> Self {

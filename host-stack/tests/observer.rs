@@ -51,7 +51,15 @@ fn told(panics: bool) -> Vec<String> {
 #[test]
 fn each_callback_is_told_as_it_begins_and_as_it_ends() {
     let told = told(false);
-    assert_eq!(told[..4], ["begins device_add", "ended device_add", "begins prepare_hardware", "ended prepare_hardware"]);
+    assert_eq!(
+        told[..4],
+        [
+            "begins device_add",
+            "ended device_add",
+            "begins prepare_hardware",
+            "ended prepare_hardware"
+        ]
+    );
     let begun = told.iter().filter(|it| it.starts_with("begins"));
     let ended = told.iter().filter(|it| it.starts_with("ended"));
     assert_eq!(begun.count(), ended.count());
@@ -63,5 +71,8 @@ fn a_driver_that_panics_is_told_of_by_its_callback_and_what_it_said() {
     let told = told(true);
     let failed = "failed: driver moody panicked in release_hardware: moody".to_owned();
     assert!(told.contains(&failed), "{told:?}");
-    assert!(told.iter().any(|it| it.starts_with("broken: driver moody: a callback panicked")));
+    assert!(
+        told.iter()
+            .any(|it| it.starts_with("broken: driver moody: a callback panicked"))
+    );
 }

@@ -108,7 +108,9 @@ fn every_message_reads_back_as_it_was() {
 }
 
 fn told(packet: &[u8], descriptors: usize) -> String {
-    FromHost::decode(packet, descriptors).unwrap_err().to_string()
+    FromHost::decode(packet, descriptors)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -124,7 +126,10 @@ fn what_is_no_message_is_told_by_what_is_wrong() {
     );
     let mut bits = good.clone();
     bits[2] = 1;
-    assert_eq!(told(&bits, 0), "the header has 0x0001 where zeros should be");
+    assert_eq!(
+        told(&bits, 0),
+        "the header has 0x0001 where zeros should be"
+    );
     let other_way = ToHost::Shutdown.encode().unwrap();
     assert_eq!(
         told(&other_way, 0),

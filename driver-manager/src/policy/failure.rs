@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use super::{
-    Action, DeviceKey, Fate, Fault, Host, HostFailure, HostKey, HostStage, Policy, Stage,
-};
+use super::{Action, DeviceKey, Fate, Fault, Host, HostFailure, HostKey, HostStage, Policy, Stage};
 use crate::record::Problem;
 
 impl Policy {

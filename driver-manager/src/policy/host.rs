@@ -45,7 +45,9 @@ impl OperationId {
     pub fn device(self) -> Option<DeviceKey> {
         match self {
             Self::Init | Self::Shutdown => None,
-            Self::Build(device) | Self::TearDown(device) | Self::Numbered(device, _) => Some(device),
+            Self::Build(device) | Self::TearDown(device) | Self::Numbered(device, _) => {
+                Some(device)
+            }
         }
     }
 }
@@ -179,6 +181,8 @@ impl Host {
     pub(super) fn only_operation(&self) -> Option<(Option<DeviceKey>, Operation)> {
         let mut all = self.operations.0.iter();
         let (id, underway) = all.next()?;
-        all.next().is_none().then(|| (id.device(), underway.operation))
+        all.next()
+            .is_none()
+            .then(|| (id.device(), underway.operation))
     }
 }

@@ -151,12 +151,7 @@ impl Policy {
     }
 
     /// What a host was asked for has ended, if it was asked for that: the device is in the stage `asked`.
-    fn answered(
-        &mut self,
-        key: HostKey,
-        device: DeviceKey,
-        asked: Stage,
-    ) -> Option<&mut Device> {
+    fn answered(&mut self, key: HostKey, device: DeviceKey, asked: Stage) -> Option<&mut Device> {
         let host = self.hosts.get_mut(&key)?;
         let found = self.devices.get_mut(&device)?;
         if found.host != Some(key) || found.stage != asked {
@@ -178,7 +173,8 @@ impl Policy {
         (number, operation): (u64, Operation),
         now: Instant,
     ) -> bool {
-        let (Some(host), Some(found)) = (self.hosts.get_mut(&key), self.devices.get(&device)) else {
+        let (Some(host), Some(found)) = (self.hosts.get_mut(&key), self.devices.get(&device))
+        else {
             return true;
         };
         let allowed = found.terms.deadline;
@@ -297,6 +293,11 @@ impl Policy {
     pub fn hosts(&self) -> impl Iterator<Item = (HostKey, HostStage, &[DeviceKey])> {
         let hosts = self.hosts.iter();
         hosts.map(|(key, host)| (*key, host.stage, &host.members[..]))
+    }
+
+    /// What a host does at present, where it is known.
+    pub fn stage_of(&self, key: HostKey) -> Option<HostStage> {
+        self.hosts.get(&key).map(|it| it.stage)
     }
 
     /// Whether a host is one of a pool.

@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use super::{
-    Action, DeviceKey, Host, HostKey, HostStage, OperationId, Policy, Removal, Stage,
-};
+use super::{Action, DeviceKey, Host, HostKey, HostStage, OperationId, Policy, Removal, Stage};
 use crate::record::Operation;
 
 impl Policy {

@@ -31,7 +31,11 @@ impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, ms) = (self.time_ms / 1000, self.time_ms % 1000);
         let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{hour:02}:{minute:02}:{second:02}.{ms:03}Z {}", self.event)
+        write!(
+            f,
+            "{hour:02}:{minute:02}:{second:02}.{ms:03}Z {}",
+            self.event
+        )
     }
 }
 
@@ -186,7 +190,8 @@ mod tests {
         write_line(&mut line, &entry).unwrap();
         assert_eq!(line.iter().filter(|it| **it == b'\n').count(), 1);
         assert_eq!(serde_json::from_slice::<Entry>(&line).unwrap(), entry);
-        let told = "01:02:03.004Z 2011 board\n1: host 3 could not start the stack: driver fx2 failed";
+        let told =
+            "01:02:03.004Z 2011 board\n1: host 3 could not start the stack: driver fx2 failed";
         assert_eq!(entry.to_string(), told);
     }
 }

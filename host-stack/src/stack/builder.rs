@@ -85,10 +85,7 @@ impl StackBuilder {
     }
 
     /// Who is told of what happens in the stack: for whoever runs it on behalf of others.
-    pub fn observer(
-        mut self,
-        observer: impl Fn(StackEvent<'_>) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn observer(mut self, observer: impl Fn(StackEvent<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Observer::new(observer);
         self
     }
@@ -199,8 +196,7 @@ impl StackShared {
                     false => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
                 }
             };
-            let added =
-                observer.around(name, "device_add", || called(name, "device_add", add));
+            let added = observer.around(name, "device_add", || called(name, "device_add", add));
             self.state().devices.extend(made.get().cloned());
             added.inspect_err(|it| self.fail_if_panicked(it))?;
         }

@@ -128,4 +128,3 @@ fn bytes(text: &str) -> Option<[u8; DEVICE_SIZE]> {
     }
     Some(record)
 }
-

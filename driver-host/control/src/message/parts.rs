@@ -19,7 +19,11 @@ pub(super) fn packet(kind: u16, stack: u64, body: &[u8]) -> Result<Vec<u8>, Malf
     Ok([header.as_bytes(), body].concat())
 }
 
-pub(super) fn with_body(kind: u16, stack: u64, body: &impl Serialize) -> Result<Vec<u8>, Malformed> {
+pub(super) fn with_body(
+    kind: u16,
+    stack: u64,
+    body: &impl Serialize,
+) -> Result<Vec<u8>, Malformed> {
     let body = serde_json::to_vec(body).map_err(|cause| Malformed::Body { kind, cause })?;
     packet(kind, stack, &body)
 }
@@ -66,10 +70,13 @@ impl<'a> Parts<'a> {
     }
 }
 
-pub(super) fn check_descriptors<M: Message>(message: M, kind: u16, came: usize) -> Result<M, Malformed> {
+pub(super) fn check_descriptors<M: Message>(
+    message: M,
+    kind: u16,
+    came: usize,
+) -> Result<M, Malformed> {
     match message.descriptors() {
         wanted if wanted == came => Ok(message),
         wanted => Err(Malformed::Descriptors { kind, wanted, came }),
     }
 }
-

@@ -73,4 +73,3 @@ impl Message for ToHost {
         }
     }
 }
-
