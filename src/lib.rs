@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod lab;
 pub mod source;
+pub mod stack;
 pub mod sysfs;
 pub mod usbtest;
 pub mod vhci;

@@ -25,7 +25,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+/// What hosts are confined by.
+pub mod confinement {
+    pub use usbwright_host_control::{Holds, Measure, MeasureState};
+}
 pub mod manager;
 pub mod package;
 pub mod policy;
 pub mod record;
+pub mod service;
