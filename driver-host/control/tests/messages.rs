@@ -1,5 +1,7 @@
 //! What arrives of a message: what was sent, or an error that names what is wrong.
 
+mod engine;
+
 use std::{fs::File, os::fd::AsFd};
 
 use proptest::prelude::*;
@@ -199,8 +201,27 @@ fn a_packet_longer_than_one_may_be_is_malformed() {
 
 proptest! {
     #[test]
-    fn no_bytes_panic(packet: Vec<u8>, descriptors in 0_usize..4) {
-        let _ = FromHost::decode(&packet, descriptors);
-        let _ = ToHost::decode(&packet, descriptors);
+    fn no_bytes_panic(script: Vec<u8>) {
+        engine::run(&script);
+    }
+
+    #[test]
+    fn a_message_that_was_damaged_is_refused_or_read(
+        stack: u64,
+        text: String,
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        flags: u8,
+    ) {
+        for packet in [
+            build(false).encode().unwrap(),
+            FromHost::Failed(Report { stack, text }).encode().unwrap(),
+        ] {
+            let mut script = [&[flags][..], &packet].concat();
+            for (place, byte) in &places {
+                let place = place.index(script.len());
+                script[place] = *byte;
+            }
+            engine::run(&script);
+        }
     }
 }

@@ -7,14 +7,20 @@ use usbwright_host_control::MeasureState;
 
 use crate::package::Limits;
 
+/// The group that a manager may be in, so that those of its hosts can be beside it: a group with processes of its own can't have others below it that are limited.
+const MANAGER: &str = "manager";
+
 /// A control group (v2) with one host in it; it is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes one below the manager's own, and puts a process into it.
+    /// Makes one, and puts a process into it.
     pub(super) fn with(pid: u32, limits: &Limits) -> io::Result<(Self, MeasureState)> {
-        let folder = own_group()?.join(format!("usbwright-host-{pid}"));
+        let parent = parent_group()?;
+        // Where that can't be, the limits can't be set either, which is told.
+        let _ = fs::write(parent.join("cgroup.subtree_control"), "+cpu +memory");
+        let folder = parent.join(format!("usbwright-host-{pid}"));
         fs::create_dir(&folder)?;
         let group = Self(folder);
         let mut lacking = Vec::new();
@@ -47,8 +53,8 @@ impl Drop for Cgroup {
     }
 }
 
-/// The folder of the group (v2) that this process is in.
-fn own_group() -> io::Result<PathBuf> {
+/// The folder of the group (v2) that hosts' groups are made in: this process's own, or where that is called [`MANAGER`] the one above.
+fn parent_group() -> io::Result<PathBuf> {
     let missing = |what: &str| io::Error::new(io::ErrorKind::NotFound, what.to_owned());
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let mount = mounts.lines().find_map(|line| {
@@ -60,5 +66,9 @@ fn own_group() -> io::Result<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup")?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
     let own = own.ok_or_else(|| missing("this process is in no control group (v2)"))?;
-    Ok(mount.join(own))
+    let own = mount.join(own);
+    match own.file_name().is_some_and(|it| it == MANAGER) {
+        true => Ok(own.parent().map(PathBuf::from).unwrap_or(own)),
+        false => Ok(own),
+    }
 }

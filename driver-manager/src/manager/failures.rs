@@ -68,7 +68,10 @@ impl Engine {
                 Outlook::Gone => continue,
             };
             let event = Event::new(kind).device(self.name(device));
-            self.tell(event.detail(outlook.to_string()));
+            self.tell(match kind {
+                EventKind::DeviceOffline => event,
+                _ => event.detail(outlook.to_string()),
+            });
         }
     }
 }

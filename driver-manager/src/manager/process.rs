@@ -55,7 +55,8 @@ impl Process {
     /// Starts the host of a package: with no environment, no terminal, and one descriptor of ours.
     pub(super) fn start(package: &Package) -> io::Result<Self> {
         let (ours, theirs) = Channel::pair()?;
-        let mut command = Command::new(package.host());
+        // It begins in another folder than this process.
+        let mut command = Command::new(std::path::absolute(package.host())?);
         command
             .env_clear()
             .env(DESCRIPTOR_VARIABLE, "0")

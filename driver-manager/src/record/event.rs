@@ -128,7 +128,7 @@ kinds! {
     /// A host has failed.
     HostFailed = 10110 "has failed",
     /// A device is offline for a while, as its host has failed.
-    DeviceRestarts = 10111 "is offline, and is being restarted",
+    DeviceRestarts = 10111 "is offline for now",
     /// A device is offline for good, as its hosts have failed too often.
     DeviceOffline = 10112 "is offline: the limit of restarts is reached",
     /// A device was plugged in.
