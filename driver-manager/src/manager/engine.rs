@@ -12,8 +12,7 @@ use tracing::{debug, warn};
 use usbwright_host_control::{Build, Delivery, DriverEntry, ToHost};
 
 use super::{
-    Connection, DeviceView, HostView, Input, Inputs, Offer, OpenError, Settings, View,
-    process::Process, source::shown,
+    Connection, Input, Inputs, Offer, OpenError, Settings, process::Process, source::shown,
 };
 use crate::{
     package::{HostPriority, HostProcessSharing, MethodNeitherAction, Package},
@@ -37,11 +36,16 @@ pub(super) struct Engine {
     pub(super) devices: BTreeMap<DeviceKey, Known>,
     pub(super) hosts: BTreeMap<HostKey, Process>,
     packages: Vec<Arc<Package>>,
-    inputs: Inputs,
+    pub(super) inputs: Inputs,
     receiver: mpsc::Receiver<Input>,
     /// What [`run`](Self::run) is to return.
-    finished: Option<Vec<u32>>,
+    pub(super) finished: Option<Vec<u32>>,
 }
+
+/// How many messages of a host are taken before others have their turn.
+const TURN: usize = 256;
+/// How many of a host that has ended: more than a socket holds.
+const LAST_WORDS: usize = 4096;
 
 /// How long a host that has closed its connection may take to end.
 const HANG_UP: Duration = Duration::from_secs(1);
@@ -140,7 +144,8 @@ impl Engine {
         }
         for (key, ended, speaks) in hosts {
             if speaks || ended {
-                self.listen(key);
+                // What one has told that is dead is all there will be.
+                self.listen(key, if ended { LAST_WORDS } else { TURN });
                 self.act();
             }
             if ended {
@@ -178,10 +183,31 @@ impl Engine {
                     process.asked(what);
                 }
             }
+            Input::Begun(device, number, operation) => self.begun(device, number, operation),
+            Input::Ended(device, number) => {
+                if let Some(host) = self.policy.host_of(device) {
+                    self.policy.ended(host, device, number);
+                }
+            }
             Input::End(grace) => {
                 let now = self.now();
                 self.policy.end(grace, now);
             }
+        }
+    }
+
+    /// Whoever serves applications has asked a host for something critical.
+    fn begun(&mut self, device: DeviceKey, number: u64, operation: Operation) {
+        let (now, host) = (self.now(), self.policy.host_of(device));
+        let Some(host) = host else { return };
+        if !self.policy.begun(host, device, (number, operation), now) {
+            let fault = Fault {
+                operation,
+                device: Some(device),
+                detail: "it does not end what it was asked for".to_owned(),
+                ..Fault::new(Problem::SendFailure)
+            };
+            self.policy.fault(host, fault);
         }
     }
 
@@ -234,200 +260,6 @@ impl Engine {
             .retain(|key, it| it.package.is_none() || policy.stage(*key).is_some());
     }
 
-    /// Does what the policy says.
-    pub(super) fn act(&mut self) {
-        while let Some(action) = self.policy.action() {
-            debug!("{action:?}");
-            match action {
-                Action::Start { host, device } => self.start(host, device),
-                Action::Build { host, device } => self.open(host, device),
-                Action::TearDown {
-                    host,
-                    device,
-                    removal,
-                } => self.tear_down(host, device, removal),
-                Action::End { host } => {
-                    self.tell(Event::new(EventKind::HostEnding).host(host.0));
-                    self.send(host, &ToHost::Shutdown, "end".to_owned());
-                }
-                Action::Kill { host } => {
-                    if let Some(process) = self.hosts.get_mut(&host) {
-                        process.kill();
-                    }
-                    self.tell(Event::new(EventKind::HostTerminated).host(host.0));
-                }
-                Action::Failed(failure) => self.record(failure),
-                Action::Finished { left } => {
-                    let pids = left.iter().filter_map(|it| self.hosts.get(it));
-                    self.finished = Some(pids.map(Process::pid).collect());
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, host: HostKey, device: DeviceKey) {
-        let Some(package) = self.package(device) else {
-            return;
-        };
-        self.tell(self.event(EventKind::HostStarting, host, device));
-        match Process::start(&package) {
-            Ok(process) => {
-                let pid = process.pid();
-                if package.directives().host_priority == HostPriority::High {
-                    raise_priority(pid);
-                }
-                self.hosts.insert(host, process);
-                let event = self.event(EventKind::HostStarted, host, device);
-                self.tell(event.detail(format!("process {pid}")));
-            }
-            Err(error) => {
-                let detail = format!("{}: {error}", package.host().display());
-                let event = self.event(EventKind::HostNotStarted, host, device);
-                self.tell(event.detail(&detail));
-                let fault = Fault {
-                    operation: Operation::Init,
-                    detail,
-                    ..Fault::new(Problem::HostFailure)
-                };
-                let now = self.now();
-                self.policy.gone(host, Some(fault), now);
-            }
-        }
-    }
-
-    pub(super) fn package(&self, device: DeviceKey) -> Option<Arc<Package>> {
-        self.devices.get(&device)?.package.clone()
-    }
-
-    /// Has a device, on a thread of its own.
-    fn open(&mut self, host: HostKey, device: DeviceKey) {
-        let Some(known) = self.devices.get(&device) else {
-            return;
-        };
-        let required = known
-            .package
-            .as_ref()
-            .map(|it| it.policy().required.clone());
-        let process = self.hosts.get(&host);
-        if let Some(lacks) = process.and_then(|it| it.lacks(&required.unwrap_or_default())) {
-            return self.refuse(host, device, &lacks.to_string());
-        }
-        let (source, inputs) = (Arc::clone(&known.offer.source), self.inputs.clone());
-        let opening = std::thread::Builder::new().name("device opener".to_owned());
-        let started = opening.spawn(move || {
-            let connection = source.open();
-            inputs.tell(Input::Opened {
-                host,
-                device,
-                connection,
-            });
-        });
-        if let Err(error) = started {
-            self.refuse(host, device, &format!("no thread can be had: {error}"));
-        }
-    }
-
-    fn opened(
-        &mut self,
-        host: HostKey,
-        device: DeviceKey,
-        connection: Result<Connection, OpenError>,
-    ) {
-        let is_wanted = self.policy.stage(device) == Some(Stage::Building)
-            && self.policy.host_of(device) == Some(host);
-        match connection {
-            _ if !is_wanted => {}
-            Ok(connection) => self.build(host, device, &connection),
-            Err(error) => self.refuse(host, device, &format!("the device can't be had: {error}")),
-        }
-    }
-
-    fn build(&mut self, host: HostKey, device: DeviceKey, connection: &Connection) {
-        let Some(package) = self.package(device) else {
-            return;
-        };
-        let name = self.name(device).to_owned();
-        let channels = self.settings.channels.clone();
-        let ends = match channels.map(|it| it.attach(device, &name)).transpose() {
-            Ok(ends) => ends,
-            Err(error) => {
-                let why = format!("applications can't be served: {error}");
-                return self.refuse(host, device, &why);
-            }
-        };
-        let drivers = package.drivers().iter().map(|it| DriverEntry {
-            name: it.name.clone(),
-            io_type: package.io_type(it),
-        });
-        let copies = package.directives().method_neither_action == MethodNeitherAction::Copy;
-        let build = ToHost::Build(Build {
-            stack: device.0,
-            name: name.clone(),
-            drivers: drivers.collect(),
-            copies_neither: copies,
-            device: connection.device.clone(),
-            has_channels: ends.is_some(),
-        });
-        let mut descriptors = vec![connection.socket.as_fd()];
-        descriptors.extend(ends.iter().flat_map(|it| it.descriptors()));
-        let Some(process) = self.hosts.get_mut(&host) else {
-            return;
-        };
-        let sent = process.tell(&build, &descriptors, format!("build {name}"));
-        self.tell(self.event(EventKind::LoadingDrivers, host, device));
-        self.check_sent(host, sent);
-    }
-
-    /// A device's stack can't be built.
-    pub(super) fn refuse(&mut self, host: HostKey, device: DeviceKey, why: &str) {
-        if let Some(known) = self.devices.get_mut(&device) {
-            known.why = Some(why.to_owned());
-        }
-        let event = self.event(EventKind::DriversFailed, host, device);
-        self.tell(event.detail(why));
-        self.detach(device, false);
-        let now = self.now();
-        self.policy.refused(host, device, now);
-    }
-
-    pub(super) fn detach(&self, device: DeviceKey, failed: bool) {
-        if let Some(channels) = &self.settings.channels {
-            channels.detach(device, failed);
-        }
-    }
-
-    fn tear_down(&mut self, host: HostKey, device: DeviceKey, removal: Removal) {
-        let stack = device.0;
-        let message = match removal {
-            Removal::Orderly => ToHost::TearDown { stack },
-            Removal::Surprise => ToHost::SurpriseRemove { stack },
-        };
-        let what = format!("{removal:?} removal of {}", self.name(device));
-        self.send(host, &message, what);
-    }
-
-    pub(super) fn send(&mut self, host: HostKey, message: &ToHost, what: String) {
-        if let Some(process) = self.hosts.get_mut(&host) {
-            let sent = process.tell(message, &[], what);
-            self.check_sent(host, sent);
-        }
-    }
-
-    fn check_sent(&mut self, host: HostKey, sent: std::io::Result<Delivery>) {
-        match sent {
-            Ok(Delivery::Sent) => {}
-            Ok(Delivery::Full) => {
-                let fault = Fault {
-                    detail: "it does not read what it is told".to_owned(),
-                    ..Fault::new(Problem::SendFailure)
-                };
-                self.policy.fault(host, fault);
-            }
-            // It is about to end, or has hung up, which is seen otherwise.
-            Err(error) => warn!("host {} can't be told something: {error}", host.0),
-        }
-    }
-
     /// Ends hosts that have closed their connections, and live on.
     fn hang_up(&mut self, now: Instant) {
         let late = self.hosts.iter().filter_map(|(key, process)| {
@@ -438,63 +270,6 @@ impl Engine {
             let fault = Fault::new(Problem::HostDisconnect);
             self.policy.fault(host, fault);
         }
-    }
-
-    fn view(&self) -> View {
-        let devices = self.devices.iter().map(|(key, known)| {
-            let stage = self.policy.stage(*key);
-            DeviceView {
-                key: key.0,
-                name: known.name.clone(),
-                id: known
-                    .offer
-                    .ids
-                    .first()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                package: known.package.as_ref().map(|it| it.name().to_owned()),
-                drivers: known
-                    .package
-                    .iter()
-                    .flat_map(|it| it.drivers().iter().rev())
-                    .map(|it| it.name.clone())
-                    .collect(),
-                state: stage.map_or("no package".to_owned(), |it| {
-                    format!("{it:?}").to_lowercase()
-                }),
-                why: known.why.clone(),
-                host: self.policy.host_of(*key).map(|it| it.0),
-                restarts_left: self.policy.restarts_left(*key).unwrap_or_default(),
-                starts: known.starts,
-            }
-        });
-        View {
-            devices: devices.collect(),
-            hosts: self
-                .policy
-                .hosts()
-                .filter_map(|it| self.host_view(it))
-                .collect(),
-        }
-    }
-
-    fn host_view(
-        &self,
-        (key, stage, members): (HostKey, HostStage, &[DeviceKey]),
-    ) -> Option<HostView> {
-        let process = self.hosts.get(&key)?;
-        Some(HostView {
-            key: key.0,
-            pid: process.pid(),
-            executable: process.executable.clone(),
-            pooled: self.policy.is_pooled(key),
-            state: format!("{stage:?}").to_lowercase(),
-            devices: members.iter().map(|it| it.0).collect(),
-            confinement: process.holds.clone().unwrap_or_default(),
-            messages: process.messages,
-            operations: process.operations,
-            reports: process.reports,
-        })
     }
 }
 
@@ -515,15 +290,4 @@ fn pool_of(package: &Package) -> Option<Pool> {
     );
     let name = format!("{executable:?} {:?} {rights:?}", directives.host_priority);
     Some(Pool(name.into()))
-}
-
-/// Has a host run before others, where this process may do so.
-fn raise_priority(pid: u32) {
-    const NICER: i32 = -5;
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    if let Err(error) = rustix::process::setpriority_process(pid, NICER) {
-        warn!("the host keeps its priority: {error}");
-    }
 }

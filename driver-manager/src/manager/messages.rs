@@ -3,26 +3,24 @@
 use std::process;
 
 use usbwright_host_control::{
-    Channel, Confine, FromHost, Hello, Measure, OperationKind, ReceiveError, Received, Report,
-    ToHost, VERSION,
+    Channel, Confine, FromHost, Hello, Holds, Measure, OperationKind, ReceiveError, Received,
+    Report, ToHost, VERSION,
 };
 
-use super::engine::Engine;
+use super::{OWN_NUMBERS, engine::Engine};
 use crate::{
     policy::{DeviceKey, Fault, HostKey, HostStage, Stage},
     record::{DetectedBy, Event, EventKind, Operation, Problem},
 };
 
-/// How many messages of a host are taken before others have their turn.
-const TURN: usize = 256;
 /// How many reports of a host are kept.
 const KEPT_REPORTS: u64 = 100;
 
 impl Engine {
-    /// Takes what a host has told.
-    pub(super) fn listen(&mut self, key: HostKey) {
+    /// Takes what a host has told, as far as it is no more than `most` messages.
+    pub(super) fn listen(&mut self, key: HostKey, most: usize) {
         let mut buffer = Channel::buffer();
-        for _ in 0..TURN {
+        for _ in 0..most {
             let now = self.now();
             // What one says that was killed is of no account.
             let is_killed = self.policy.stage_of(key) == Some(HostStage::Killed);
@@ -66,19 +64,7 @@ impl Engine {
             FromHost::Hello(hello) if !is_known => return self.welcome(key, hello),
             FromHost::Hello(_) => return Err("it has told twice what it is".to_owned()),
             _ if !is_known => return Err("it has not told what it is".to_owned()),
-            FromHost::Confined(holds) => {
-                let Some(process) = self.hosts.get_mut(&key) else {
-                    return Ok(());
-                };
-                let mut holds = holds;
-                holds.0.retain(|(it, _)| *it != Measure::Cgroup);
-                holds.0.push((Measure::Cgroup, process.cgroup.clone()));
-                if process.holds.replace(holds).is_some() {
-                    return Err("it has told twice what it is confined by".to_owned());
-                }
-                self.tell(Event::new(EventKind::HostReady).host(key.0));
-                self.policy.ready(key, now);
-            }
+            FromHost::Confined(holds) => self.confined(key, holds)?,
             FromHost::Built { stack } => {
                 let device = self.asked_for(key, stack)?;
                 self.built(key, device);
@@ -103,6 +89,9 @@ impl Engine {
             }
             FromHost::Operation(phase) => {
                 let device = self.member(key, phase.stack)?;
+                if phase.number >= OWN_NUMBERS {
+                    return Err(format!("{} is no number of an operation", phase.number));
+                }
                 self.operation(key, device, (phase.number, phase.begun))?;
             }
             FromHost::Progress { stack } => {
@@ -138,6 +127,22 @@ impl Engine {
             process.hello = Some(hello);
         }
         self.send(key, &ToHost::Confine(confine), "confine".to_owned());
+        Ok(())
+    }
+
+    fn confined(&mut self, key: HostKey, mut holds: Holds) -> Result<(), String> {
+        let now = self.now();
+        let Some(process) = self.hosts.get_mut(&key) else {
+            return Ok(());
+        };
+        // Whether there is a control group is not the host's to tell.
+        holds.0.retain(|(it, _)| *it != Measure::Cgroup);
+        holds.0.push((Measure::Cgroup, process.cgroup.clone()));
+        if process.holds.replace(holds).is_some() {
+            return Err("it has told twice what it is confined by".to_owned());
+        }
+        self.tell(Event::new(EventKind::HostReady).host(key.0));
+        self.policy.ready(key, now);
         Ok(())
     }
 

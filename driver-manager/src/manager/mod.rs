@@ -2,6 +2,7 @@
 //!
 //! One thread does all of it, which never waits for a host or a device: hosts are processes of which it has a pidfd and a socket, and a device is opened on a thread of its own.
 
+mod actions;
 mod cgroup;
 mod engine;
 mod failures;
@@ -34,8 +35,11 @@ pub use self::{
 use crate::{
     package::Package,
     policy::{DeviceKey, HostKey},
-    record::Journal,
+    record::{Journal, Operation},
 };
+
+/// The first number of an operation that is begun here; those of hosts are below.
+const OWN_NUMBERS: u64 = 1 << 63;
 
 /// What the manager's thread is told.
 enum Input {
@@ -49,6 +53,8 @@ enum Input {
     View(mpsc::Sender<View>),
     Kill(HostKey, mpsc::Sender<bool>),
     Asked(DeviceKey, String),
+    Begun(DeviceKey, u64, Operation),
+    Ended(DeviceKey, u64),
     End(Duration),
 }
 
@@ -127,7 +133,8 @@ impl Manager {
         self.observer().view()
     }
 
-    /// Ends: stacks are taken down in order, and hosts asked to end; those that are there still after `grace` are killed. Returns the processes that even then did not go.
+    /// Ends: stacks are taken down in order, and hosts asked to end; those that are there still after `grace` are killed. Returns the processes that even then did not go. A
+    /// device that is just being asked for elsewhere is not waited for.
     pub fn end(mut self, grace: Duration) -> Vec<u32> {
         self.finish(grace)
     }
@@ -183,7 +190,7 @@ pub struct Plug {
     inputs: Inputs,
 }
 
-/// The number of the next device of this process.
+/// The number of the next device, or operation, of this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Plug {
@@ -202,5 +209,33 @@ impl Plug {
     /// An application has asked a device's stack for something, which a failure's record is to tell.
     pub fn asked(&self, device: DeviceKey, what: impl Into<String>) {
         self.inputs.tell(Input::Asked(device, what.into()));
+    }
+
+    /// A device's host is asked for something critical on behalf of an application: to cancel, or to close a file. It has to end, or its driver to make progress, before the
+    /// deadline that the device's package sets, also where the host has not even read it.
+    pub fn begin(&self, device: DeviceKey, operation: Operation) -> Critical {
+        let number = OWN_NUMBERS | NEXT.fetch_add(1, Ordering::Relaxed);
+        self.inputs.tell(Input::Begun(device, number, operation));
+        Critical {
+            plug: self.clone(),
+            device,
+            number,
+        }
+    }
+}
+
+/// Something critical that a host was asked for; it has ended when this is dropped.
+#[must_use]
+pub struct Critical {
+    plug: Plug,
+    device: DeviceKey,
+    number: u64,
+}
+
+impl Drop for Critical {
+    fn drop(&mut self) {
+        self.plug
+            .inputs
+            .tell(Input::Ended(self.device, self.number));
     }
 }

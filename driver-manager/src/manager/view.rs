@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use usbwright_host_control::Holds;
 
+use super::engine::Engine;
+use crate::policy::{DeviceKey, HostKey, HostStage};
+
 /// The devices and the hosts of a manager.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -63,4 +66,64 @@ pub struct HostView {
     pub operations: u64,
     /// Rules that its drivers have broken, and threads that have panicked.
     pub reports: u64,
+}
+
+impl Engine {
+    /// What there is at present.
+    pub(super) fn view(&self) -> View {
+        let devices = self.devices.iter().map(|(key, known)| {
+            let stage = self.policy.stage(*key);
+            DeviceView {
+                key: key.0,
+                name: known.name.clone(),
+                id: known
+                    .offer
+                    .ids
+                    .first()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                package: known.package.as_ref().map(|it| it.name().to_owned()),
+                drivers: known
+                    .package
+                    .iter()
+                    .flat_map(|it| it.drivers().iter().rev())
+                    .map(|it| it.name.clone())
+                    .collect(),
+                state: stage.map_or("no package".to_owned(), |it| {
+                    format!("{it:?}").to_lowercase()
+                }),
+                why: known.why.clone(),
+                host: self.policy.host_of(*key).map(|it| it.0),
+                restarts_left: self.policy.restarts_left(*key).unwrap_or_default(),
+                starts: known.starts,
+            }
+        });
+        View {
+            devices: devices.collect(),
+            hosts: self
+                .policy
+                .hosts()
+                .filter_map(|it| self.host_view(it))
+                .collect(),
+        }
+    }
+
+    fn host_view(
+        &self,
+        (key, stage, members): (HostKey, HostStage, &[DeviceKey]),
+    ) -> Option<HostView> {
+        let process = self.hosts.get(&key)?;
+        Some(HostView {
+            key: key.0,
+            pid: process.pid(),
+            executable: process.executable.clone(),
+            pooled: self.policy.is_pooled(key),
+            state: format!("{stage:?}").to_lowercase(),
+            devices: members.iter().map(|it| it.0).collect(),
+            confinement: process.holds.clone().unwrap_or_default(),
+            messages: process.messages,
+            operations: process.operations,
+            reports: process.reports,
+        })
+    }
 }

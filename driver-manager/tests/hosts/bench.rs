@@ -2,9 +2,8 @@
 
 use std::{
     env,
-    fs::File,
     os::unix::net::UnixStream,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -27,7 +26,7 @@ use usbwright_models::Spec;
 use usbwright_protocol::Port as _;
 
 /// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bench {
     pub(crate) manager: Manager,
@@ -197,22 +196,6 @@ fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
 }
 
-/// Whether there is such a process, be it dead and not reaped.
-pub(crate) fn exists(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
-}
-
-/// The descriptors of this process, without those of the terminal and of other tests.
-pub(crate) fn sockets() -> usize {
-    let all = std::fs::read_dir("/proc/self/fd").unwrap();
-    let targets = all.filter_map(|it| std::fs::read_link(it.unwrap().path()).ok());
-    let is_ours = |it: &PathBuf| {
-        let name = it.to_string_lossy();
-        name.starts_with("socket:") || name.starts_with("anon_inode:")
-    };
-    targets.filter(is_ours).count()
-}
-
 /// A device of a bus, which is served at the other end of a socket pair.
 struct Served {
     bus: Bus,
@@ -238,11 +221,4 @@ impl DeviceSource for Served {
             device,
         })
     }
-}
-
-/// A file that is held open by whoever starts this program carelessly.
-pub(crate) fn leaked_descriptor() -> File {
-    let file = File::open("/dev/zero").unwrap();
-    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
-    file
 }

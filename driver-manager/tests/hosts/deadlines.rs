@@ -5,7 +5,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use usbwright_driver_manager::record::{EventKind, Exit, Operation, Problem};
 
-use crate::bench::{Bench, Packaged, exists};
+use crate::{
+    bench::{Bench, Packaged},
+    exists,
+};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -54,6 +57,23 @@ pub(crate) fn a_stopped_host_does_not_hold_its_device_up() {
         (Problem::HostTimeout, Operation::Pnp)
     );
     assert_eq!(bench.state(device), None);
+}
+
+pub(crate) fn a_cancel_that_a_stopped_host_never_reads_is_late() {
+    let bench = driver("fine");
+    let device = bench.plug();
+    bench.started();
+    bench.signal(bench.pid(), Signal::STOP);
+    let plug = bench.manager.plug();
+    // One that ends in time is of no account.
+    drop(plug.begin(device, Operation::Close));
+    let _cancel = plug.begin(device, Operation::Cancel);
+    bench.advance(MINUTE - Duration::from_millis(1));
+    assert_eq!(bench.state(device).as_deref(), Some("running"));
+    bench.advance(Duration::from_millis(1));
+    let record = bench.failure();
+    let what = (record.problem, record.operation);
+    assert_eq!(what, (Problem::HostTimeout, Operation::Cancel));
 }
 
 pub(crate) fn a_driver_that_tells_of_progress_may_take_its_time() {

@@ -3,7 +3,10 @@
 use rustix::process::Signal;
 use usbwright_driver_manager::record::{DetectedBy, EventKind, Exit, Operation, Outlook, Problem};
 
-use crate::bench::{BOARD, Bench, Packaged, ZERO, exists};
+use crate::{
+    bench::{BOARD, Bench, Packaged, ZERO},
+    exists,
+};
 
 fn driver(driver: &str) -> Packaged<'_> {
     Packaged {

@@ -1,11 +1,14 @@
 //! Hosts that mean harm.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use usbwright_driver_manager::record::{EventKind, FailureRecord, Problem};
 use usbwright_host_control::{Measure, MeasureState};
 
-use crate::bench::{BOARD, Bench, Packaged, ZERO, exists, leaked_descriptor};
+use crate::{
+    bench::{BOARD, Bench, Packaged, ZERO},
+    exists,
+};
 
 /// What becomes of a program that is no host.
 fn ended(program: &str) -> FailureRecord {
@@ -125,4 +128,11 @@ pub(crate) fn a_package_that_requires_what_cannot_be_had_is_not_run() {
     assert!(event.event.detail.starts_with(told), "{event}");
     bench.next(EventKind::HostEnded);
     assert_eq!(bench.state(device).as_deref(), Some("refused"));
+}
+
+/// A file that is held open by whoever starts this program carelessly.
+fn leaked_descriptor() -> File {
+    let file = File::open("/dev/zero").unwrap();
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    file
 }

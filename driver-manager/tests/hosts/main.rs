@@ -7,7 +7,7 @@ mod hostile;
 mod life;
 mod programs;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             an_unplugged_device_takes_its_host_with_it
             a_device_that_ends_by_itself_is_gone_for_the_manager
             pooled_devices_share_a_process
-            nothing_is_left_over_where_the_manager_is_dropped
+            hosts_do_not_outlive_a_manager_that_is_dropped
             a_device_that_cannot_be_had_is_refused_with_the_reason;
         failures:
             a_killed_host_is_recorded_and_its_device_runs_again
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         deadlines:
             a_driver_that_hangs_is_killed_when_its_time_is_up
             a_stopped_host_does_not_hold_its_device_up
+            a_cancel_that_a_stopped_host_never_reads_is_late
             a_driver_that_tells_of_progress_may_take_its_time
             a_stopped_host_is_killed_when_all_is_to_end;
         hostile:
@@ -59,4 +60,9 @@ fn main() -> ExitCode {
             a_package_that_requires_what_cannot_be_had_is_not_run;
     };
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Whether there is such a process, be it dead and not reaped.
+pub(crate) fn exists(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
