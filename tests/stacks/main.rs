@@ -125,12 +125,20 @@ fn events_that_come_are_followed_until_the_manager_ends() {
 fn two_boards_of_a_pool_are_in_one_process() {
     let bench = Bench::new();
     let run = bench.run(&[
-        "--device", "osr-fx2", "--device", "osr-fx2", "--device", "disk",
+        "--device",
+        "osr-fx2",
+        "--device",
+        "osr-fx2",
+        "--device",
+        "disk,size=1M",
     ]);
     run.wait_for("osr-fx2 (2): host 1 has loaded");
     assert_eq!(run.hosts().len(), 1);
     let list = run.stack(&["list"]);
-    assert!(list.contains("disk: no package, USB\\VID_"), "{list}");
+    assert!(
+        list.contains("disk,size=1M: no package, USB\\VID_"),
+        "{list}"
+    );
     drop(run);
     let run = bench.run(&[
         "--device",

@@ -106,7 +106,7 @@ impl Engine {
         }
     }
 
-    fn opened(
+    pub(super) fn opened(
         &mut self,
         host: HostKey,
         device: DeviceKey,

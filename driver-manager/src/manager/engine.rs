@@ -8,23 +8,21 @@ use std::{
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tracing::{debug, warn};
-use usbwright_host_control::{Build, Delivery, DriverEntry, ToHost};
 
 use super::{
-    Connection, Input, Inputs, Offer, OpenError, Settings, process::Process, source::shown,
+    Input, Inputs, Offer, Settings, process::Process, source::shown,
 };
 use crate::{
-    package::{HostPriority, HostProcessSharing, MethodNeitherAction, Package},
-    policy::{Action, DeviceKey, Fault, HostKey, HostStage, Policy, Pool, Removal, Stage, Terms},
+    package::{HostProcessSharing, Package},
+    policy::{DeviceKey, Fault, HostKey, Policy, Pool, Stage, Terms},
     record::{DetectedBy, Event, EventKind, Operation, Problem},
 };
 
 /// A device that is plugged in.
 pub(super) struct Known {
     pub(super) name: String,
-    offer: Offer,
-    package: Option<Arc<Package>>,
+    pub(super) offer: Offer,
+    pub(super) package: Option<Arc<Package>>,
     /// Why its drivers did not take it.
     pub(super) why: Option<String>,
     pub(super) starts: u64,

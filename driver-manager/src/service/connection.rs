@@ -12,7 +12,7 @@ use super::{Answer, LONGEST_REQUEST, Request};
 use crate::{manager::ManagerHandle, policy::HostKey};
 
 /// How long a client may take to read an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a client that follows events is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -79,7 +79,8 @@ fn events(
         if !follow || is_closed {
             return say(stream, &Answer::Done);
         }
-        if is_gone(stream) {
+        // Where the manager has ended meanwhile, the last events are told first.
+        if !journal.is_closed() && is_gone(stream) {
             return Ok(());
         }
     }

@@ -125,7 +125,7 @@ fn listener(path: &Path) -> io::Result<UnixListener> {
 struct Clients(Arc<Mutex<Vec<Arc<UnixStream>>>>);
 
 impl Clients {
-    /// Accepts clients until it is told to stop, and then ends those that are there.
+    /// Accepts clients until it is told to stop, and then takes no more requests of those that are there.
     fn accept(self, listener: &UnixListener, stop: &OwnedFd, manager: &ManagerHandle) {
         let mut threads: Vec<JoinHandle<()>> = Vec::new();
         loop {
@@ -147,7 +147,7 @@ impl Clients {
             }
         }
         for client in &*self.lock() {
-            let _ = shutdown(client, Shutdown::Both);
+            let _ = shutdown(client, Shutdown::Read);
         }
         for thread in threads {
             let _ = thread.join();
