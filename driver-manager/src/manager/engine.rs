@@ -9,9 +9,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{
-    Input, Inputs, Offer, Settings, process::Process, source::shown,
-};
+use super::{Input, Inputs, Offer, Settings, process::Process, source::shown};
 use crate::{
     package::{HostProcessSharing, Package},
     policy::{DeviceKey, Fault, HostKey, Policy, Pool, Stage, Terms},

@@ -86,13 +86,17 @@ impl Bench {
     }
 
     pub(crate) fn with_all(packaged: &[(&Packaged<'_>, &str)]) -> Self {
+        Self::with_debug(packaged, DebugMode::default())
+    }
+
+    pub(crate) fn with_debug(packaged: &[(&Packaged<'_>, &str)], debug: DebugMode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let packages = packaged.iter();
         let packages = packages.map(|(it, device)| it.package(folder.path(), device));
         let clock = ManualClock::new();
         let settings = Settings {
             clock: clock.clone().into(),
-            debug: DebugMode::default(),
+            debug,
             ..Settings::default()
         };
         Self {

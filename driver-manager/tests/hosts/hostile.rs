@@ -2,7 +2,10 @@
 
 use std::{fs::File, path::Path};
 
-use usbwright_driver_manager::record::{EventKind, FailureRecord, Problem};
+use usbwright_driver_manager::{
+    policy::DebugMode,
+    record::{EventKind, FailureRecord, Problem},
+};
 use usbwright_host_control::{Measure, MeasureState};
 
 use crate::{
@@ -43,11 +46,17 @@ pub(crate) fn a_host_of_another_version_is_told_so() {
 }
 
 pub(crate) fn a_host_that_hangs_up_and_lives_on_is_ended() {
-    let bench = Bench::with(&Packaged {
+    let deserter = Packaged {
         program: "deserter",
         policy: "restarts = 0",
         ..Packaged::default()
-    });
+    };
+    // Nothing else is late meanwhile.
+    let debug = DebugMode {
+        no_deadlines: true,
+        ..DebugMode::default()
+    };
+    let bench = Bench::with_debug(&[(&deserter, ZERO.0)], debug);
     bench.plug();
     bench.next(EventKind::HostStarted);
     // Its time passes with the clock, once it has hung up.
