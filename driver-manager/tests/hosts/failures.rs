@@ -21,6 +21,8 @@ pub(crate) fn a_killed_host_is_recorded_and_its_device_runs_again() {
     bench.started();
     let pid = bench.pid();
     bench.manager.plug().asked(device, "read 512 bytes");
+    // The manager has heard of it once it answers what it is asked after that.
+    bench.view();
     bench.signal(pid, Signal::KILL);
     let record = bench.failure();
     assert_eq!(record.problem, Problem::HostFailure);
