@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Input, Inputs, Offer, Settings, process::Process, source::shown};
 use crate::{
     package::{HostProcessSharing, Package},
-    policy::{DeviceKey, Fault, HostKey, Policy, Pool, Stage, Terms},
+    policy::{DeviceKey, Fault, HostKey, HostStage, Policy, Pool, Stage, Terms},
     record::{DetectedBy, Event, EventKind, Operation, Problem},
 };
 
@@ -78,7 +78,7 @@ impl Engine {
             }
             let now = self.now();
             self.policy.tick(now);
-            self.hang_up(now);
+            self.end_hung_up(now);
             self.act();
         };
         self.settings.journal.close();
@@ -104,37 +104,9 @@ impl Engine {
 
     /// Waits for whatever comes first, and looks at the hosts that have something to tell.
     fn wait(&mut self) {
-        let hung_up = self.hosts.values().filter_map(|it| it.disconnected);
-        let hung_up = hung_up.map(|it| it + HANG_UP).min();
-        let until = [self.policy.deadline(), hung_up]
-            .into_iter()
-            .flatten()
-            .min();
-        let time = until.map(|it| it.saturating_duration_since(self.now()));
-        let time = time.map(|it| Timespec::try_from(it).unwrap_or_default());
-        let keys: Vec<HostKey> = self.hosts.keys().copied().collect();
-        let mut watched = vec![PollFd::from_borrowed_fd(
-            self.inputs.bell.as_fd(),
-            PollFlags::IN,
-        )];
-        for process in self.hosts.values() {
-            watched.push(PollFd::new(process.pidfd(), PollFlags::IN));
-            let listening = match process.disconnected {
-                None => PollFlags::IN,
-                Some(_) => PollFlags::empty(),
-            };
-            watched.push(PollFd::new(&process.channel, listening));
-        }
-        if poll(&mut watched, time.as_ref()).is_err() {
+        let Some((rung, hosts)) = self.poll() else {
             return;
-        }
-        let has = |it: &PollFd<'_>| !it.revents().is_empty();
-        let rung = has(&watched[0]);
-        let hosts: Vec<(HostKey, bool, bool)> = keys
-            .into_iter()
-            .zip(watched[1..].chunks_exact(2))
-            .map(|(key, pair)| (key, has(&pair[0]), has(&pair[1])))
-            .collect();
+        };
         if rung {
             let _ = rustix::io::read(&*self.inputs.bell, &mut [0; 8]);
         }
@@ -149,6 +121,40 @@ impl Engine {
                 self.act();
             }
         }
+    }
+
+    /// Waits, and tells whether this thread was told something; and of each host whether it has ended, and whether it speaks.
+    fn poll(&self) -> Option<(bool, Vec<(HostKey, bool, bool)>)> {
+        let hung_up = self.hung_up().map(|(_, at)| at);
+        let until = hung_up.chain(self.policy.deadline()).min();
+        let time = until.map(|it| it.saturating_duration_since(self.now()));
+        let time = time.map(|it| Timespec::try_from(it).unwrap_or_default());
+        let bell = self.inputs.bell.as_fd();
+        let mut watched = vec![PollFd::from_borrowed_fd(bell, PollFlags::IN)];
+        for (key, process) in &self.hosts {
+            watched.push(PollFd::new(process.pidfd(), PollFlags::IN));
+            // A connection that has ended would tell so again and again, as would what one says that was killed.
+            let is_killed = self.policy.stage_of(*key) == Some(HostStage::Killed);
+            watched.push(match process.disconnected.is_some() || is_killed {
+                false => PollFd::new(&process.channel, PollFlags::IN),
+                true => PollFd::new(process.pidfd(), PollFlags::empty()),
+            });
+        }
+        poll(&mut watched, time.as_ref()).ok()?;
+        let has = |it: &PollFd<'_>| !it.revents().is_empty();
+        let hosts = self.hosts.keys().zip(watched[1..].chunks_exact(2));
+        let hosts = hosts.map(|(key, pair)| (*key, has(&pair[0]), has(&pair[1])));
+        Some((has(&watched[0]), hosts.collect()))
+    }
+
+    /// The hosts that have closed their connections though nobody has asked them to end, and until when they may live on.
+    fn hung_up(&self) -> impl Iterator<Item = (HostKey, Instant)> {
+        self.hosts.iter().filter_map(|(key, process)| {
+            let stage = self.policy.stage_of(*key);
+            let lives = matches!(stage, Some(HostStage::Starting | HostStage::Ready));
+            let since = process.disconnected.filter(|_| lives)?;
+            Some((*key, since + HANG_UP))
+        })
     }
 
     fn take(&mut self, input: Input) {
@@ -172,12 +178,6 @@ impl Engine {
                 };
                 let _ = asker.send(self.hosts.contains_key(&host));
                 self.policy.fault(host, fault);
-            }
-            Input::Asked(device, what) => {
-                let host = self.policy.host_of(device);
-                if let Some(process) = host.and_then(|it| self.hosts.get_mut(&it)) {
-                    process.asked(what);
-                }
             }
             Input::Begun(device, number, operation) => self.begun(device, number, operation),
             Input::Ended(device, number) => {
@@ -257,12 +257,9 @@ impl Engine {
     }
 
     /// Ends hosts that have closed their connections, and live on.
-    fn hang_up(&mut self, now: Instant) {
-        let late = self.hosts.iter().filter_map(|(key, process)| {
-            let since = process.disconnected?;
-            (since + HANG_UP <= now).then_some(*key)
-        });
-        for host in late.collect::<Vec<_>>() {
+    fn end_hung_up(&mut self, now: Instant) {
+        let late = self.hung_up().filter(|(_, at)| *at <= now);
+        for (host, _) in late.collect::<Vec<_>>() {
             let fault = Fault::new(Problem::HostDisconnect);
             self.policy.fault(host, fault);
         }

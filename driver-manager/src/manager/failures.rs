@@ -25,6 +25,7 @@ impl Engine {
         let members = self.policy.hosts().find(|it| it.0 == key);
         let members: Vec<DeviceKey> = members.map(|it| it.2.to_vec()).unwrap_or_default();
         for device in members {
+            self.note_requests(key, device);
             self.detach(device, true);
         }
         let now = self.now();
@@ -34,6 +35,17 @@ impl Engine {
         self.hosts.remove(&key);
         let ended = Event::new(EventKind::HostEnded).host(key.0);
         self.tell(ended.detail(exit.to_string()));
+    }
+
+    /// Notes what applications have asked last of a device whose host has failed.
+    fn note_requests(&mut self, key: HostKey, device: DeviceKey) {
+        let Some(channels) = &self.settings.channels else {
+            return;
+        };
+        let requests = channels.last_requests(device);
+        if let Some(process) = self.hosts.get_mut(&key) {
+            requests.into_iter().for_each(|it| process.asked(it));
+        }
     }
 
     /// Keeps a record of a failure, and tells what becomes of the devices.

@@ -52,7 +52,6 @@ enum Input {
     },
     View(mpsc::Sender<View>),
     Kill(HostKey, mpsc::Sender<bool>),
-    Asked(DeviceKey, String),
     Begun(DeviceKey, u64, Operation),
     Ended(DeviceKey, u64),
     End(Duration),
@@ -204,11 +203,6 @@ impl Plug {
     /// A device has gone.
     pub fn departed(&self, device: DeviceKey) {
         self.inputs.tell(Input::Departed(device));
-    }
-
-    /// An application has asked a device's stack for something, which a failure's record is to tell.
-    pub fn asked(&self, device: DeviceKey, what: impl Into<String>) {
-        self.inputs.tell(Input::Asked(device, what.into()));
     }
 
     /// A device's host is asked for something critical on behalf of an application: to cancel, or to close a file. It has to end, or its driver to make progress, before the

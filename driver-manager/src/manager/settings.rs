@@ -52,6 +52,11 @@ pub trait Channels: Send + Sync + 'static {
     /// The stack has started, and may be opened.
     fn started(&self, device: DeviceKey);
 
+    /// What applications have asked of the stack last, for people: up to 16 requests, the oldest first. It is asked when the host has failed, before [`detach`](Self::detach).
+    fn last_requests(&self, _device: DeviceKey) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The stack is gone, or could not be built. `failed`: its host has failed, and what is outstanding ends with `ERROR_DRIVER_PROCESS_TERMINATED`.
     fn detach(&self, device: DeviceKey, failed: bool);
 }

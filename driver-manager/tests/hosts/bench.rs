@@ -90,14 +90,22 @@ impl Bench {
     }
 
     pub(crate) fn with_debug(packaged: &[(&Packaged<'_>, &str)], debug: DebugMode) -> Self {
+        let settings = Settings {
+            debug,
+            ..Settings::default()
+        };
+        Self::with_settings(packaged, settings)
+    }
+
+    /// The clock is the bench's.
+    pub(crate) fn with_settings(packaged: &[(&Packaged<'_>, &str)], settings: Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let packages = packaged.iter();
         let packages = packages.map(|(it, device)| it.package(folder.path(), device));
         let clock = ManualClock::new();
         let settings = Settings {
             clock: clock.clone().into(),
-            debug,
-            ..Settings::default()
+            ..settings
         };
         Self {
             manager: Manager::start(packages.collect(), settings).unwrap(),
@@ -187,6 +195,15 @@ impl Bench {
 
     pub(crate) fn signal(&self, pid: u32, signal: Signal) {
         kill_process(pid_of(pid), signal).unwrap();
+    }
+
+    /// Looks at the manager again and again, until something holds.
+    #[track_caller]
+    pub(crate) fn until(&self, mut holds: impl FnMut(&View) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds(&self.view()) {
+            assert!(Instant::now() < until, "{:?}", self.view());
+        }
     }
 
     /// Lets time pass, and has the manager look at its clock.

@@ -26,9 +26,7 @@ pub(crate) fn a_driver_that_hangs_is_killed_when_its_time_is_up() {
     bench.next(EventKind::LoadingDrivers);
     let pid = bench.pid();
     // Once its callback is told, it takes until a minute after that.
-    while bench.view().hosts[0].operations < 2 {
-        std::thread::yield_now();
-    }
+    bench.until(|it| it.hosts[0].operations >= 2);
     bench.advance(MINUTE - Duration::from_millis(1));
     assert_eq!(bench.view().hosts[0].state, "ready");
     bench.advance(Duration::from_millis(1));
@@ -84,9 +82,7 @@ pub(crate) fn a_driver_that_tells_of_progress_may_take_its_time() {
     bench.next(EventKind::LoadingDrivers);
     for _ in 0..10 {
         let messages = bench.view().hosts[0].messages;
-        while bench.view().hosts[0].messages < messages + 2 {
-            std::thread::yield_now();
-        }
+        bench.until(|it| it.hosts[0].messages >= messages + 2);
         bench.advance(MINUTE - Duration::from_millis(1));
     }
     assert_eq!(bench.state(device).as_deref(), Some("building"));

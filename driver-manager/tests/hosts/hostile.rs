@@ -60,13 +60,16 @@ pub(crate) fn a_host_that_hangs_up_and_lives_on_is_ended() {
     bench.plug();
     bench.next(EventKind::HostStarted);
     // Its time passes with the clock, once it has hung up.
-    let handle = bench.manager.observer();
+    let journal = bench.manager.journal().clone();
     let mut record = None;
-    while record.is_none() {
-        bench.advance(std::time::Duration::from_millis(100));
-        let events = handle.journal().after(0);
-        record = events.iter().find_map(|it| it.event.record.clone());
-    }
+    bench.until(|_| {
+        bench.clock.advance(std::time::Duration::from_millis(100));
+        record = journal
+            .after(0)
+            .iter()
+            .find_map(|it| it.event.record.clone());
+        record.is_some()
+    });
     assert_eq!(record.unwrap().problem, Problem::HostDisconnect);
 }
 

@@ -1,5 +1,6 @@
 //! A manager and real host processes: what becomes of devices whose hosts are killed, stopped, starved, or talk nonsense. This program is the host as well.
 
+mod applications;
 mod bench;
 mod deadlines;
 mod failures;
@@ -44,6 +45,10 @@ fn main() -> ExitCode {
             a_host_that_takes_more_memory_than_it_may_dies_of_it
             a_host_that_cannot_be_started_is_told_by_its_path
             a_host_that_a_user_has_killed_starts_again;
+        applications:
+            a_stack_is_reached_by_the_sockets_that_its_host_was_handed
+            where_a_host_dies_the_sockets_end_and_what_was_asked_last_is_recorded
+            a_cancel_that_a_driver_never_ends_is_late;
         deadlines:
             a_driver_that_hangs_is_killed_when_its_time_is_up
             a_stopped_host_does_not_hold_its_device_up

@@ -2,20 +2,21 @@
 
 use std::{
     env, fs,
-    io::stdin,
+    io::{self, stdin},
     net::{TcpListener, TcpStream, UdpSocket},
-    os::unix::net::UnixStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     process::{Command, ExitCode, exit},
     thread,
 };
 
-use usbwright_driver_host::{Drivers, progress};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use usbwright_driver_host::{Drivers, OperationKind, Operations, Serving, progress};
 use usbwright_host_control::{
     Channel, DESCRIPTOR_VARIABLE, FromHost, Hello, Received, Report, ToHost, VERSION,
 };
 use usbwright_host_stack::{
-    Device, DeviceCallbacks, DeviceInit, Driver,
+    Device, DeviceCallbacks, DeviceInit, Driver, Stack,
     status::{HResult, NtStatus},
 };
 
@@ -93,6 +94,7 @@ fn wait() -> ! {
 
 fn drivers() -> Drivers {
     Drivers::new()
+        .channels(echo)
         .with("fine", || Acts(|| Ok(())))
         .with("panics", || Acts(|| panic!("a driver's panic")))
         .with("exits", || Acts(|| exit(3)))
@@ -101,6 +103,31 @@ fn drivers() -> Drivers {
         .with("hungry", || Acts(eat))
         .with("slow", || Acts(progress_for_ever))
         .with("probe", || Acts(probe))
+}
+
+/// Sends back what comes by the data's socket, with the state of the stack; cancels are counted as such.
+fn echo(
+    stack: &Stack,
+    data: OwnedFd,
+    cancel: OwnedFd,
+    operations: Operations,
+) -> io::Result<Serving> {
+    let state = format!("{:?}: ", stack.state());
+    thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length @ 1.., _)) = recv(&data, &mut buffer, RecvFlags::empty()) {
+            let answer = [state.as_bytes(), &buffer[..length]].concat();
+            let _ = send(&data, &answer, SendFlags::empty());
+        }
+    });
+    let cancels = thread::spawn(move || {
+        let mut buffer = [0; 64];
+        let mut underway = Vec::new();
+        while let Ok((1.., _)) = recv(&cancel, &mut buffer, RecvFlags::empty()) {
+            underway.push(operations.begin(OperationKind::Cancel));
+        }
+    });
+    Ok(Box::new(cancels))
 }
 
 /// A driver that does something as its hardware is prepared.
