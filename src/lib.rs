@@ -10,6 +10,7 @@ pub mod control;
 pub mod lab;
 pub mod serial;
 pub mod source;
+pub mod stack;
 pub mod sysfs;
 pub mod usbtest;
 pub mod vhci;

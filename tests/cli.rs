@@ -236,6 +236,14 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn every_command_of_stacks_has_help() {
+    for command in ["run", "list", "tree", "events", "kill-host"] {
+        let name = format!("help_stack_{command}");
+        insta::assert_snapshot!(name, printed(&["stack", command, "--help"]));
+    }
+}
+
+#[test]
 fn driver_packages_are_checked_all_at_once() {
     insta::assert_snapshot!("help_stack_check", printed(&["stack", "check", "--help"]));
     let right = "host-stack/samples/packages/fx2.toml";

@@ -153,6 +153,7 @@ mod file;
 mod ioctl;
 mod memory;
 mod names;
+mod observer;
 mod queue;
 mod request;
 mod scheduler;
@@ -172,6 +173,7 @@ pub use file::File;
 pub use ioctl::{Access as AccessRights, ControlCode, Method};
 pub use memory::{Memory, MemoryError, MemoryOffset};
 pub use names::{DeviceNames, Guid, NoGuid, OpenError};
+pub use observer::StackEvent;
 pub use queue::{
     Dispatch, ManualQueueBuilder, Queue, QueueBuilder, QueueState, StopAction, StopNotice,
 };

@@ -8,6 +8,8 @@ use std::{
 
 use tracing::error;
 
+use crate::observer::{Observer, StackEvent};
+
 /// A rule that the types can't see to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -91,15 +93,21 @@ const KEPT: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Verifier {
     on_violation: OnViolation,
+    observer: Observer,
     seen: Mutex<Vec<Violation>>,
 }
 
 impl Verifier {
-    pub(crate) fn new(on_violation: OnViolation) -> Arc<Self> {
+    pub(crate) fn new(on_violation: OnViolation, observer: Observer) -> Arc<Self> {
         Arc::new(Self {
             on_violation,
+            observer,
             seen: Mutex::default(),
         })
+    }
+
+    pub(crate) fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     pub(crate) fn seen(&self) -> Vec<Violation> {
@@ -121,6 +129,7 @@ impl Verifier {
             seen.push(violation.clone());
         }
         drop(seen);
+        self.observer.tell(StackEvent::RuleBroken(&violation));
         if self.on_violation == OnViolation::Panic
             && rule != Rule::Panic
             && !std::thread::panicking()

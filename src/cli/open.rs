@@ -79,6 +79,11 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
+    /// Where it comes from.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Makes or takes the device, and opens it.
     pub(super) fn open(&self, options: Options) -> anyhow::Result<Device> {
         let port = self.source.open(Instant::now());

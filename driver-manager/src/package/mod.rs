@@ -41,6 +41,9 @@
 //! memory-mebibytes = 256                              # limits; without one there is none
 //! cpu-percent = 50                                    # of one processor
 //! descriptors = 256
+//! read = ['/usr/share/fx2']                           # what the host may read; it can open nothing else
+//! write = ['/var/lib/fx2']                            # what it may read and write
+//! require = ['Landlock', 'Seccomp']                   # what has to hold, so that the drivers may run: Measure
 //! ```
 
 mod directives;
@@ -175,7 +178,7 @@ impl Package {
     }
 
     /// How one of its drivers gets at data. In a pooled host that is by copies, where the driver takes either.
-    fn io_type(&self, driver: &PackagedDriver) -> IoType {
+    pub fn io_type(&self, driver: &PackagedDriver) -> IoType {
         let wanted = IoType::from(driver);
         let in_host = |access| match (access, self.directives.host_process_sharing) {
             (Access::BufferedOrDirect, HostProcessSharing::Pooled) => Access::Buffered,

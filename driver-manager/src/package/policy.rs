@@ -1,12 +1,17 @@
 //! What a host process may use, and what becomes of it when it fails.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use super::{problem::Problems, table::Table};
+use usbwright_host_control::Measure;
+
+use super::{
+    problem::Problems,
+    table::{Table, listed, nearest},
+};
 
 /// What a host process may use, and what becomes of it when it fails. Whether it is shared is a
 /// [directive](super::HostProcessSharing).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPolicy {
     /// How many times a host of its own is started again.
     pub restarts: u32,
@@ -16,6 +21,12 @@ pub struct HostPolicy {
     pub deadline: Duration,
     /// What the host process may use.
     pub limits: Limits,
+    /// Files and folders that the host may read. All else it can't open.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that it may read and write.
+    pub write: Vec<PathBuf>,
+    /// What has to hold, so that a driver may run in it.
+    pub required: Vec<Measure>,
 }
 
 /// What a host process may use at most. What is `None` is not limited.
@@ -37,6 +48,9 @@ impl Default for HostPolicy {
             restart_reset: Duration::from_mins(30),
             deadline: Duration::from_secs(60),
             limits: Limits::default(),
+            read: Vec::new(),
+            write: Vec::new(),
+            required: Vec::new(),
         }
     }
 }
@@ -54,6 +68,9 @@ impl HostPolicy {
             cpu_percent: table.number("cpu-percent", 1..=102_400, problems),
             descriptors: table.number("descriptors", 16..=1_048_576, problems),
         };
+        let read = paths(&mut table, "read", problems);
+        let write = paths(&mut table, "write", problems);
+        let required = measures(&mut table, problems);
         table.finish(problems);
         Self {
             restarts: restarts.unwrap_or(default.restarts),
@@ -62,6 +79,62 @@ impl HostPolicy {
             }),
             deadline: deadline.map_or(default.deadline, |it| Duration::from_secs(u64::from(it))),
             limits,
+            read,
+            write,
+            required,
         }
     }
+}
+
+/// Paths, each from the root on: a host has no current folder that anybody could know.
+fn paths(table: &mut Table<'_>, key: &'static str, problems: &mut Problems) -> Vec<PathBuf> {
+    let texts = table.texts(key, problems).map(|it| it.value);
+    let mut paths = Vec::new();
+    for text in texts.unwrap_or_default() {
+        match text.value.starts_with('/') && !text.value.contains('\0') {
+            true => paths.push(text.value.into()),
+            false => problems.add(
+                text.place,
+                format!(
+                    "`{key}` has {:?}, which is no path from the root on",
+                    text.value
+                ),
+                "write it as '/usr/share/…'",
+            ),
+        }
+    }
+    paths
+}
+
+/// The measures of a host, as a package names them.
+const MEASURES: [(&str, Measure); 9] = [
+    ("NoNewPrivileges", Measure::NoNewPrivileges),
+    ("DiesWithManager", Measure::DiesWithManager),
+    ("Session", Measure::Session),
+    ("Descriptors", Measure::Descriptors),
+    ("Memory", Measure::Memory),
+    ("Capabilities", Measure::Capabilities),
+    ("Landlock", Measure::Landlock),
+    ("Seccomp", Measure::Seccomp),
+    ("Cgroup", Measure::Cgroup),
+];
+
+fn measures(table: &mut Table<'_>, problems: &mut Problems) -> Vec<Measure> {
+    let texts = table.texts("require", problems).map(|it| it.value);
+    let mut measures = Vec::new();
+    for text in texts.unwrap_or_default() {
+        let named = MEASURES.iter().find(|(name, _)| *name == text.value);
+        if let Some((_, measure)) = named {
+            measures.push(*measure);
+            continue;
+        }
+        let names = MEASURES.map(|(name, _)| name);
+        let remedy = match nearest(text.value, &names) {
+            Some(nearest) => format!("did you mean {nearest:?}?"),
+            None => format!("it can be {}", listed(&names)),
+        };
+        let what = format!("`require` can't be {:?}", text.value);
+        problems.add(text.place, what, remedy);
+    }
+    measures
 }

@@ -13,6 +13,7 @@ use crate::{
     callbacks::Driver,
     device::{DeviceInit, DeviceShared, LockingConstraint},
     names::DeviceNames,
+    observer::{Observer, StackEvent},
     scheduler::{Scheduler, Threads},
     status::NtStatus,
     verifier::{OnViolation, Verifier},
@@ -29,6 +30,7 @@ pub struct StackBuilder {
     on_violation: OnViolation,
     copies_neither: bool,
     names: DeviceNames,
+    observer: Observer,
     io_types: Vec<(Arc<str>, IoType)>,
 }
 
@@ -80,6 +82,12 @@ impl StackBuilder {
     /// What a broken rule brings about.
     pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
         self.on_violation = on_violation;
+        self
+    }
+
+    /// Who is told of what happens in the stack: for whoever runs it on behalf of others.
+    pub fn observer(mut self, observer: impl Fn(StackEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(observer);
         self
     }
 
@@ -139,7 +147,7 @@ impl StackBuilder {
         let idle = Idle::new(&scheduler);
         let shared = Arc::new_cyclic(|this: &Weak<StackShared>| StackShared {
             scheduler,
-            verifier: Verifier::new(self.on_violation),
+            verifier: Verifier::new(self.on_violation, self.observer.clone()),
             drivers: std::mem::take(&mut self.drivers),
             agreed: OnceLock::new(),
             copies_neither: self.copies_neither,
@@ -185,14 +193,16 @@ impl StackShared {
             self.state().loaded += 1;
             let init = self.init(name, usb);
             let made = Arc::clone(&init.made);
-            let added = called(name, "device_add", || {
+            let observer = self.verifier.observer();
+            let add = || {
                 let device = driver.device_add(init)?;
                 let is_it = |made| Arc::ptr_eq(made, device.shared());
                 match made.get().is_some_and(is_it) {
                     true => Ok(()),
                     false => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
                 }
-            });
+            };
+            let added = observer.around(name, "device_add", || called(name, "device_add", add));
             self.state().devices.extend(made.get().cloned());
             added.inspect_err(|it| self.fail_if_panicked(it))?;
         }

@@ -43,9 +43,11 @@ impl StackShared {
         name: &'static str,
         call: impl FnOnce() -> Result<(), HResult>,
     ) -> Called {
-        self.scheduler.enter_for(device.driver(), name, || {
-            called(device.driver(), name, call).inspect_err(|it| self.fail_if_panicked(it))
-        })
+        let driver = device.driver();
+        let called = || called(driver, name, call).inspect_err(|it| self.fail_if_panicked(it));
+        let observer = self.verifier.observer();
+        self.scheduler
+            .enter_for(driver, name, || observer.around(driver, name, called))
     }
 
     /// Drops what a device's driver has put into something. Its panic makes the stack fail.

@@ -36,6 +36,7 @@ use crate::{
     device::{Device, DeviceShared},
     file::File,
     names::DeviceNames,
+    observer::StackEvent,
     request::Parameters,
     scheduler::Scheduler,
     status::NtStatus,
@@ -221,14 +222,14 @@ impl StackShared {
     fn fail(&self, driver: &Arc<str>, callback: &'static str, message: String) {
         self.verifier
             .report(driver, Rule::Panic, format!("{callback}: {message}"));
+        let failure = CallbackError::Panicked {
+            driver: Arc::clone(driver),
+            callback,
+            message,
+        };
+        self.verifier.observer().tell(StackEvent::Failed(&failure));
         let mut state = self.state();
-        if state.failure.is_none() {
-            state.failure = Some(CallbackError::Panicked {
-                driver: Arc::clone(driver),
-                callback,
-                message,
-            });
-        }
+        state.failure.get_or_insert(failure);
         if state.pnp == PnpState::Failed {
             return;
         }

@@ -1,4 +1,4 @@
-//! `usbwright stack`: the packages of drivers for the host stack.
+//! `usbwright stack check`: what is wrong with driver packages.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,26 +8,14 @@ use std::{
 use anyhow::bail;
 use usbwright_driver_manager::package::{HostCheck, HostProcessSharing, LoadError, Package};
 
-use super::print;
-
-/// Look after stacks of drivers, and the packages that say what is in them.
-#[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: StackCommand,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum StackCommand {
-    Check(CheckArguments),
-}
+use crate::cli::print;
 
 /// Check driver packages: tell all that is wrong with them, and where.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Prints a line for each package that is right: its devices, and its stack with the highest driver first.
 What is wrong with the others is told on stderr, and the exit code is 1.")]
-struct CheckArguments {
+pub(super) struct Arguments {
     /// The packages: TOML files, each beside the host executable that has its drivers.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -38,12 +26,6 @@ struct CheckArguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    match &arguments.command {
-        StackCommand::Check(arguments) => check(arguments),
-    }
-}
-
-fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     let host = match arguments.no_host {
         true => HostCheck::Skipped,
         false => HostCheck::Required,
@@ -74,7 +56,7 @@ fn line(file: &Path, package: &Package) -> String {
 }
 
 /// Tells what is wrong with one package. What has no line to show looks as other errors do.
-fn tell(error: &LoadError) {
+pub(super) fn tell(error: &LoadError) {
     match error {
         LoadError::Invalid(error) => eprintln!("{error}\n"),
         other => eprintln!("error: {other}\n"),

@@ -1,0 +1,139 @@
+//! `usbwright stack run`: the driver manager.
+
+use std::{fs::OpenOptions, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, bail};
+use sd_notify::NotifyState;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+    low_level::emulate_default_handler,
+};
+use tracing::{debug, error};
+use usbwright::stack::Devices;
+use usbwright_driver_manager::{
+    manager::{Manager, Settings},
+    package::{HostCheck, Package},
+    policy::DebugMode,
+    record::Journal,
+    service::Service,
+};
+
+use super::control::Control;
+use crate::cli::{
+    open::{self, DeviceName},
+    print,
+};
+
+/// Run the drivers of packages for devices: each stack in a host process, which is watched and started again when it fails.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("\
+{}
+
+Real devices are watched: they may come later, and come and go. `usbwright stack list`, `tree` and `events` tell how it goes.
+It ends with SIGINT, SIGTERM or SIGHUP: stacks are taken down in order, and hosts that take too long are killed; a second signal
+ends it at once. systemd is told when it is ready (Type=notify).", open::HELP))]
+pub(super) struct Arguments {
+    /// The packages: TOML files, each beside its host executable.
+    #[arg(required = true, value_name = "PACKAGE")]
+    packages: Vec<PathBuf>,
+
+    /// A device; may be given more than once.
+    #[arg(long = "device", required = true, value_name = "DEVICE")]
+    devices: Vec<DeviceName>,
+
+    /// Write each event to this file, as a line of JSON.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// How many seconds stacks and hosts may take to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    grace: u64,
+
+    /// Leave something out, to look for mistakes.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    debug: Vec<Debug>,
+
+    #[command(flatten)]
+    control: Control,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Debug {
+    /// A host that has failed is not started again.
+    NoRestarts,
+    /// Every device has a host of its own.
+    NoPooling,
+    /// Nothing has a deadline.
+    NoDeadlines,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    // From here on a signal ends the hosts in order.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let packages = load(&arguments.packages)?;
+    let path = arguments.control.path()?;
+    let has = |what| arguments.debug.contains(&what);
+    let settings = Settings {
+        debug: DebugMode {
+            no_restarts: has(Debug::NoRestarts),
+            no_pooling: has(Debug::NoPooling),
+            no_deadlines: has(Debug::NoDeadlines),
+        },
+        journal: journal(arguments)?,
+        ..Settings::default()
+    };
+    let manager = Manager::start(packages, settings).context("can't start the manager")?;
+    let service = Service::listen(&path, manager.observer())?;
+    let mut devices = Devices::new(manager.plug());
+    for device in &arguments.devices {
+        let offered = devices.add(&device.to_string(), device.source());
+        offered.with_context(|| format!("can't have {device}"))?;
+    }
+    print(&format!("control socket unix:{}", path.display()))?;
+    print("ready")?;
+    notify(&[NotifyState::Ready]);
+    // Signals come for ever.
+    signals.forever().next();
+    notify(&[NotifyState::Stopping]);
+    std::thread::spawn(move || {
+        if let Some(second) = signals.forever().next() {
+            let _ = emulate_default_handler(second);
+        }
+    });
+    let left = manager.end(Duration::from_secs(arguments.grace));
+    drop((service, devices));
+    match left[..] {
+        [] => Ok(ExitCode::SUCCESS),
+        _ => bail!("these host processes do not end though they were killed: {left:?}"),
+    }
+}
+
+fn load(files: &[PathBuf]) -> anyhow::Result<Vec<Package>> {
+    let mut packages = Vec::new();
+    for file in files {
+        let package = Package::load(file, HostCheck::Required);
+        let package = package.inspect_err(super::check::tell);
+        packages.push(package.map_err(|_| anyhow::anyhow!("a package is not right: see above"))?);
+    }
+    Ok(packages)
+}
+
+fn journal(arguments: &Arguments) -> anyhow::Result<Journal> {
+    let Some(path) = &arguments.journal else {
+        return Ok(Journal::default());
+    };
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let file = file.with_context(|| format!("can't write {}", path.display()))?;
+    Ok(Journal::with_lines(file))
+}
+
+/// Tells systemd, if that has started this.
+fn notify(state: &[NotifyState<'_>]) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return debug!("nobody is to be notified");
+    }
+    if let Err(error) = sd_notify::notify(state) {
+        error!("systemd can't be told of the state: {error}");
+    }
+}

@@ -1,0 +1,264 @@
+//! The driver manager as a user has it: `usbwright stack`, with the sample drivers in host processes. This program is the host as well.
+
+mod bench;
+
+use std::{
+    env, fs,
+    os::unix::{fs::PermissionsExt as _, net::UnixDatagram},
+    process::ExitCode,
+    time::Duration,
+};
+
+use bench::{Bench, alive, usbwright};
+use libtest_mimic::{Arguments, Trial};
+use rustix::process::Signal;
+use usbwright_driver_host::Drivers;
+use usbwright_samples::{filter::InvertingFilter, fx2::Fx2Driver};
+
+/// The tests, by their names.
+macro_rules! trials {
+    ($($test:ident)+) => {
+        vec![$(Trial::test(stringify!($test), || {
+            $test();
+            Ok(())
+        })),+]
+    };
+}
+
+fn main() -> ExitCode {
+    if env::var_os("USBWRIGHT_HOST_CONTROL").is_some() {
+        let drivers = Drivers::new().with("fx2", || Fx2Driver);
+        return drivers.with("filter", || InvertingFilter).run();
+    }
+    let trials = trials! {
+        a_board_has_its_stack_in_a_host_process_which_list_and_tree_tell_of
+        a_host_that_is_killed_starts_again_and_events_tell_why_it_went
+        events_that_come_are_followed_until_the_manager_ends
+        two_boards_of_a_pool_are_in_one_process
+        a_signal_ends_all_of_it_in_order_and_leaves_nothing
+        hosts_die_with_a_manager_that_is_killed
+        a_board_behind_a_server_is_had_again_after_its_host_was_killed
+        systemd_is_told_when_it_is_ready_and_when_it_ends
+        what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not
+        what_is_wrong_is_told_before_anything_starts
+    };
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn a_board_has_its_stack_in_a_host_process_which_list_and_tree_tell_of() {
+    let bench = Bench::new();
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    let host = run.hosts()[0];
+    assert_eq!(
+        run.stack(&["list"]),
+        format!(
+            "osr-fx2: running, filter over fx2 (package fx2), started 1 times, host 1 (process {host})\n"
+        )
+    );
+    let tree = run.stack(&["tree"]);
+    assert!(
+        tree.starts_with(&format!("host 1: process {host}, ready, pooled, ")),
+        "{tree}"
+    );
+    assert!(tree.contains("  held: "), "{tree}");
+    assert!(
+        tree.contains("DiesWithManager, Session, Memory, Descriptors, NoNewPrivileges"),
+        "{tree}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&run.stack(&["tree", "--json"])).unwrap();
+    assert_eq!(json["devices"][0]["state"], "running");
+    assert_eq!(json["hosts"][0]["pid"], host);
+    let mode = fs::metadata(bench.control()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+fn a_host_that_is_killed_starts_again_and_events_tell_why_it_went() {
+    let bench = Bench::new();
+    let run = bench.run(&["--device", "osr-fx2", "--journal", &bench.path("journal")]);
+    run.wait_for("2010");
+    let before = run.hosts()[0];
+    assert_eq!(run.stack(&["kill-host", "1"]), "");
+    run.wait_for("host 2 has loaded the drivers");
+    assert!(!alive(before));
+    let events = run.stack(&["events"]);
+    let record = "10110 host 1 has failed: Other, detected by Test, operation Other, signal 9 (SIGKILL) (a user had it killed); osr-fx2: restarts in the pool, and will restart 6 more times";
+    assert!(events.contains(record), "{events}");
+    let json = run.stack(&["events", "--json"]);
+    let records: Vec<serde_json::Value> = json
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    let record = records.iter().find(|it| it["id"] == 10110).unwrap();
+    assert_eq!(record["event"]["record"]["exit"]["signal"], 9);
+    assert_eq!(
+        record["event"]["record"]["last-requests"][1],
+        "build osr-fx2"
+    );
+    assert_eq!(fs::read_to_string(bench.path("journal")).unwrap(), json);
+    let (_, told) = run.fails(&["kill-host", "1"]);
+    assert!(
+        told.contains("the driver manager refused: there is no host 1"),
+        "{told}"
+    );
+}
+
+fn events_that_come_are_followed_until_the_manager_ends() {
+    let bench = Bench::new();
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    let following = run.follow();
+    run.end(Signal::TERM);
+    let events = following.join().unwrap();
+    assert!(
+        events.contains("2010 osr-fx2: host 1 has loaded"),
+        "{events}"
+    );
+    assert!(
+        events
+            .trim_end()
+            .ends_with("1008 host 1 has shut down: exit code 0"),
+        "{events}"
+    );
+}
+
+fn two_boards_of_a_pool_are_in_one_process() {
+    let bench = Bench::new();
+    let run = bench.run(&[
+        "--device",
+        "osr-fx2",
+        "--device",
+        "osr-fx2",
+        "--device",
+        "disk,size=1M",
+    ]);
+    run.wait_for("osr-fx2 (2): host 1 has loaded");
+    assert_eq!(run.hosts().len(), 1);
+    let list = run.stack(&["list"]);
+    assert!(
+        list.contains("disk,size=1M: no package, USB\\VID_"),
+        "{list}"
+    );
+    drop(run);
+    let run = bench.run(&[
+        "--device",
+        "osr-fx2",
+        "--device",
+        "osr-fx2",
+        "--debug",
+        "no-pooling",
+    ]);
+    run.wait_for("osr-fx2 (2): host 2 has loaded");
+    assert_eq!(run.hosts().len(), 2);
+}
+
+fn a_signal_ends_all_of_it_in_order_and_leaves_nothing() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let bench = Bench::new();
+        let run = bench.run(&["--device", "osr-fx2"]);
+        run.wait_for("2010");
+        let host = run.hosts()[0];
+        assert!(run.end(signal).success());
+        assert!(!alive(host));
+        assert!(!bench.control().exists());
+    }
+}
+
+fn hosts_die_with_a_manager_that_is_killed() {
+    let bench = Bench::new();
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    let host = rustix::process::Pid::from_raw(i32::try_from(run.hosts()[0]).unwrap()).unwrap();
+    let flags = rustix::process::PidfdFlags::empty();
+    let pidfd = rustix::process::pidfd_open(host, flags).unwrap();
+    run.end(Signal::KILL);
+    let mut watched = [rustix::event::PollFd::new(
+        &pidfd,
+        rustix::event::PollFlags::IN,
+    )];
+    let patience = rustix::event::Timespec::try_from(Duration::from_secs(60)).unwrap();
+    assert_eq!(
+        rustix::event::poll(&mut watched, Some(&patience)).unwrap(),
+        1
+    );
+}
+
+fn a_board_behind_a_server_is_had_again_after_its_host_was_killed() {
+    let bench = Bench::new();
+    let server = bench.serve("osr-fx2,busid=1-1");
+    let device = format!("{server}/1-1");
+    let run = bench.run(&["--device", &device]);
+    run.wait_for("host 1 has loaded");
+    run.stack(&["kill-host", "1"]);
+    run.wait_for("host 2 has loaded");
+    assert!(
+        run.stack(&["list"])
+            .starts_with(&format!("{device}: running"))
+    );
+}
+
+fn systemd_is_told_when_it_is_ready_and_when_it_ends() {
+    let bench = Bench::new();
+    let path = bench.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    let told = || {
+        let mut buffer = [0; 256];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let run = bench.run_notifying(&["--device", "osr-fx2"], &path);
+    assert_eq!(told().trim_end(), "READY=1");
+    run.end(Signal::TERM);
+    assert_eq!(told().trim_end(), "STOPPING=1");
+}
+
+fn what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not() {
+    let bench = Bench::new();
+    bench.run(&["--device", "osr-fx2"]).end(Signal::KILL);
+    assert!(bench.control().exists());
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    let told = bench.refused(&["--device", "osr-fx2"]);
+    assert!(told.contains("another manager listens at"), "{told}");
+    run.stack(&["list"]);
+    run.end(Signal::INT);
+    fs::write(bench.control(), "a file").unwrap();
+    let told = bench.refused(&["--device", "osr-fx2"]);
+    assert!(
+        told.contains("is there already, and is no socket"),
+        "{told}"
+    );
+}
+
+fn what_is_wrong_is_told_before_anything_starts() {
+    let bench = Bench::new();
+    let told = bench.refused(&["--device", "/tmp/no/such/1-1"]);
+    assert!(told.contains("names no"), "{told}");
+    let told = bench.refused(&["--device", "unix:/no/such/socket/1-1"]);
+    assert!(
+        told.contains("can't have unix:/no/such/socket/1-1: can't reach a USB/IP server"),
+        "{told}"
+    );
+    let server = bench.serve("osr-fx2,busid=1-1");
+    let told = bench.refused(&["--device", &format!("{server}/1-7")]);
+    assert!(told.contains("exports no device 1-7"), "{told}");
+    fs::write(bench.path("fx2.toml"), "devices = []").unwrap();
+    let told = bench.refused(&["--device", "osr-fx2"]);
+    assert!(
+        told.contains("error: the package is for no devices"),
+        "{told}"
+    );
+    let (code, told) = usbwright(&["stack", "list", "--control", "unix:/no/such"]);
+    assert!(
+        !code && told.contains("start one with `usbwright stack run`"),
+        "{told}"
+    );
+    let (code, told) = usbwright(&["stack", "list", "--control", "/no/such"]);
+    assert!(
+        !code && told.contains("names no socket: write unix:/PATH"),
+        "{told}"
+    );
+}
