@@ -102,7 +102,7 @@ pub mod wire;
 #[doc(hidden)]
 pub mod parts {
     pub use crate::{
-        link::{Call, Core, Link, Operation, Slots, Watch, Watched, Watcher, thread_waker},
+        link::{Call, Core, Link, Operation, Slots, State, Watch, Watched, Watcher, thread_waker},
         namespace::Listener,
         socket::{Delivery, Parcel, Received, Socket},
     };

@@ -88,6 +88,7 @@ struct Watching {
     _own: Option<Watcher>,
 }
 
+/// What a link knows of its connection.
 pub struct State<C> {
     /// What the connection means.
     pub core: C,
@@ -196,6 +197,11 @@ impl<C: Core> Link<C> {
         let watch = self.register(watcher)?;
         self.watched(watch, None);
         Ok(())
+    }
+
+    /// Whether a watcher looks after it.
+    pub fn is_watched(&self) -> bool {
+        self.watch.get().is_some()
     }
 
     /// Has a watcher of the link's own look after it, if it has none yet. A link that can have none ends.
