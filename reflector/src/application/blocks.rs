@@ -109,11 +109,14 @@ impl Block {
         inline(header, input.len(), output);
     }
 
-    /// What was brought, of so many bytes at the most.
-    pub(super) fn output(&self, most: usize) -> Bytes {
+    /// What was brought, of so many bytes at the most; none where that travels in the reply.
+    pub(super) fn output(&self, most: usize) -> Option<Bytes> {
         let (at, room) = self.output;
+        if room == 0 {
+            return None;
+        }
         let mut data = vec![0; most.min(room)];
         self.mapping.copy_out(at, &mut data);
-        data.into()
+        Some(data.into())
     }
 }

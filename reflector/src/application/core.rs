@@ -288,10 +288,14 @@ impl ApplicationCore {
         }
         let (status, moved) = (header.status(), header.position.get());
         let information = usize::try_from(moved).unwrap_or(usize::MAX);
-        let data = match (status.severity(), &pending.block) {
-            (Severity::Error, _) => Bytes::new(),
-            (_, Some(block)) => block.output(information),
-            (_, None) => payload,
+        let data = match status.severity() {
+            Severity::Error => Bytes::new(),
+            _ => {
+                let block = pending.block.as_ref();
+                block
+                    .and_then(|it| it.output(information))
+                    .unwrap_or(payload)
+            }
         };
         let outcome = IoOutcome {
             status,

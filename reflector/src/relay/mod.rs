@@ -131,7 +131,7 @@ impl<A: Clone> Relay<A> {
         if let Some(status) = self.ended {
             return Prepared::Ends(status);
         }
-        let Some(of) = self.files.get(&file) else {
+        let Some(of) = self.files.get(&file).filter(|it| it.to.is_some()) else {
             return Prepared::Ends(NtStatus::INVALID_HANDLE);
         };
         if let Err(status) = of.check(header) {
