@@ -45,7 +45,8 @@ pub(super) struct HostLink {
 
 /// How a packet for the host fared.
 pub(super) enum Forwarded {
-    Sent,
+    /// It was sent; and others of the file may be outstanding besides.
+    Sent { is_busy: bool },
     /// There is no room now.
     Waits,
     /// The request ends so.
@@ -104,7 +105,8 @@ impl HostLink {
         match self.data.send_parts(header.as_bytes(), payload, descriptor) {
             Ok(Delivery::Sent) => {
                 relay.sent(&header, request, Instant::now());
-                Forwarded::Sent
+                let is_busy = relay.is_busy(from.file);
+                Forwarded::Sent { is_busy }
             }
             Ok(_) => Forwarded::Waits,
             Err(_) => {

@@ -32,6 +32,8 @@ use crate::{
 const GREETING: Duration = Duration::from_secs(5);
 /// When what the system had no memory for is tried again.
 const RETRY: Duration = Duration::from_millis(10);
+/// How many requests are taken before anything else is looked at.
+const REQUESTS_AT_A_TIME: usize = 16;
 /// How many cancels are taken before anything else is looked at.
 const CANCELS_AT_A_TIME: usize = 64;
 
@@ -102,6 +104,8 @@ pub(super) struct Serving {
     stalled: Option<Stalled>,
     /// Cancels for which the host has no room.
     cancels: VecDeque<u64>,
+    /// The application has several requests under way: another one may be there already.
+    is_busy: bool,
 }
 
 struct Stalled {
@@ -125,6 +129,7 @@ impl Serving {
             buffer: vec![0; PACKET_SIZE],
             stalled: None,
             cancels: VecDeque::new(),
+            is_busy: false,
         }
     }
 
@@ -159,7 +164,7 @@ impl Serving {
             self.take_cancels()?;
         }
         match ready.requests {
-            true => self.take_request(),
+            true => self.take_requests(),
             false => Ok(()),
         }
     }
@@ -205,16 +210,28 @@ impl Serving {
         })
     }
 
-    fn take_request(&mut self) -> Result<(), Ending> {
+    /// Takes what has come; of an application that waits for each of its requests, it is one.
+    fn take_requests(&mut self) -> Result<(), Ending> {
+        for _ in 0..REQUESTS_AT_A_TIME {
+            if !self.take_request()? || !self.is_busy || self.stalled.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells whether there was one.
+    fn take_request(&mut self) -> Result<bool, Ending> {
         let mut descriptors = Vec::new();
         let socket = &self.application.socket;
         let length = match socket.receive_into(&mut self.buffer, &mut descriptors, false) {
             Ok(Received::Packet(length)) => length,
-            Ok(Received::Nothing) => return Ok(()),
+            Ok(Received::Nothing) => return Ok(false),
             Ok(Received::Violation(violation)) => return Err(violation.into()),
             Ok(Received::End) | Err(_) => return Err(Ending::Left),
         };
-        Ok(self.request(length, descriptors)?)
+        self.request(length, descriptors)?;
+        Ok(true)
     }
 
     /// A packet is in the buffer.
@@ -256,7 +273,7 @@ impl Serving {
             .link
             .forward(&self.application, &packet.header, payload, descriptor);
         match forwarded {
-            Forwarded::Sent => {}
+            Forwarded::Sent { is_busy } => self.is_busy = is_busy,
             Forwarded::Waits => self.stalled = Some(packet),
             Forwarded::Ends(status) => self.answer(packet.header.request.get(), status),
         }

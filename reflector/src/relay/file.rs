@@ -56,6 +56,11 @@ impl<A> File<A> {
         matches!(self.phase, Phase::Open | Phase::Closing)
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests.len() > 1
+    }
+
+    /// The host's number of a request that is outstanding.
     pub(super) fn number_of(&self, request: u64) -> Option<u64> {
         self.requests.get(&request).copied()
     }

@@ -283,6 +283,11 @@ impl<A: Clone> Relay<A> {
         })
     }
 
+    /// Whether a file has several requests outstanding.
+    pub(crate) fn is_busy(&self, file: u64) -> bool {
+        self.files.get(&file).is_some_and(File::is_busy)
+    }
+
     /// How many requests the host has.
     pub(crate) fn outstanding(&self) -> usize {
         self.table.len()
