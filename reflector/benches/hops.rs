@@ -125,7 +125,7 @@ fn read(device: &Device) {
 fn in_flight(device: &Device) {
     let mut waiting = std::collections::VecDeque::new();
     for _ in 0..ROUNDS {
-        waiting.push_back(device.read(READ).start());
+        waiting.push_back(device.read(READ));
         if waiting.len() == 32 {
             waiting.pop_front().map(|it| it.wait());
         }

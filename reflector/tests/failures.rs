@@ -38,9 +38,7 @@ fn rehost(setup: &Setup, role: Role) -> Process {
 }
 
 fn kept_waiting(setup: &Setup, device: &Device, count: usize) -> Vec<Io> {
-    let all: Vec<Io> = (0..count)
-        .map(|_| device.control(PEND, "", 0).start())
-        .collect();
+    let all: Vec<Io> = (0..count).map(|_| device.control(PEND, "", 0)).collect();
     until("all are at the host", || {
         setup.reflector.status(setup.key).unwrap().outstanding == count
     });
@@ -73,18 +71,23 @@ fn a_host_is_another_process() {
 #[test]
 fn a_host_that_is_killed_ends_a_thousand_requests_with_1291_two_hundred_times_in_a_row() {
     let (setup, mut host) = hosted(Role::Host);
+    let mut times = Vec::new();
     for _ in 0..200 {
         let device = setup.open();
         let waits = kept_waiting(&setup, &device, 1000);
         let begin = Instant::now();
         host.kill();
         ends_with_1291(waits);
-        assert!(begin.elapsed() < AT_ONCE, "{:?}", begin.elapsed());
+        times.push(begin.elapsed());
         disconnected(&setup);
         host = rehost(&setup, Role::Host);
         let dead = device.control(ECHO, "", 0).wait().error();
         assert_eq!(dead, Win32Error::DRIVER_PROCESS_TERMINATED);
     }
+    times.sort();
+    let (median, longest) = (times[100], times[199]);
+    assert!(median < Duration::from_millis(100), "{median:?}");
+    assert!(longest < AT_ONCE, "{longest:?}");
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn a_host_that_was_stopped_holds_nobody_beyond_a_deadline() {
     let begin = Instant::now();
     let all: Vec<Io> = (0..3000)
         .map(|_| device.control(ECHO, vec![0; 1000], 1000))
-        .map(|it| it.timeout(Duration::from_millis(50)).start())
+        .map(|it| it.timeout(Duration::from_millis(50)))
         .collect();
     for io in all {
         assert_eq!(io.wait().error(), Win32Error::SEM_TIMEOUT);
@@ -158,7 +161,7 @@ fn a_stopped_host_that_is_given_up_ends_all_at_once() {
     let device = setup.open();
     host.stop();
     let waits: Vec<Io> = (0..1000)
-        .map(|_| device.control(ECHO, vec![0; 1000], 1000).start())
+        .map(|_| device.control(ECHO, vec![0; 1000], 1000))
         .collect();
     setup.reflector.host_died(setup.key).unwrap();
     ends_with_1291(waits);

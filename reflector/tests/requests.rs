@@ -14,7 +14,7 @@ use usbwright_reflector::{
 
 fn kept_waiting(setup: &Setup, device: &Device, count: usize) -> Vec<Io> {
     let before = setup.reflector.status(setup.key).unwrap().outstanding;
-    let all = (0..count).map(|_| device.control(PEND, "", 0).start());
+    let all = (0..count).map(|_| device.control(PEND, "", 0));
     let all: Vec<Io> = all.collect();
     until("all are at the host", || {
         setup.reflector.status(setup.key).unwrap().outstanding == before + count

@@ -282,7 +282,7 @@ impl<C: Core> Link<C> {
     }
 
     /// Has the watcher tick when something is due. A manual clock ticks by itself.
-    fn schedule(&self, deadline: Instant) {
+    pub fn schedule(&self, deadline: Instant) {
         if !self.is_manual() {
             self.tick_at(deadline);
         }

@@ -195,6 +195,17 @@ impl ApplicationCore {
         self.slots.finish(number, outcome, &mut self.woken);
     }
 
+    /// Says when a request ends by itself, if it has not ended yet.
+    pub(crate) fn set_deadline(&mut self, number: u64, deadline: Instant) {
+        let Some(pending) = self.pending.get_mut(&number) else {
+            return;
+        };
+        if let Some(before) = pending.deadline.replace(deadline) {
+            self.deadlines.remove(&(before, number));
+        }
+        self.deadlines.insert((deadline, number));
+    }
+
     /// How a request has ended, once.
     pub(crate) fn take(&mut self, number: u64) -> Option<IoOutcome> {
         self.slots.take(number)

@@ -14,25 +14,25 @@ use usbwright_target::Clock;
 
 use super::{core::Request, open::watch, wired::Wired};
 
-/// A request. As a future it ends with its outcome, on any runtime; [`wait`](Self::wait) waits in this thread. It begins when it is first polled, waited for or
-/// [started](Self::start).
+/// A request that has begun. As a future it ends with its outcome, on any runtime; [`wait`](Self::wait) waits in this thread.
 ///
 /// Dropped, it is cancelled, and nobody is told how it ends.
 #[doc(alias = "OVERLAPPED")]
-#[must_use = "it begins when it is waited for, polled or started"]
+#[must_use = "a request that is dropped is cancelled"]
 pub struct Io(Operation<IoCall>);
 
 /// Asks a request back, from anywhere ([`Io::cancel_handle`]).
 #[derive(Clone)]
 pub struct CancelHandle {
     link: Weak<Link<Wired>>,
-    number: Option<u64>,
+    number: u64,
 }
 
 pub(super) struct IoCall {
     request: Option<Request>,
-    timeout: Option<Duration>,
     deadline: Option<Instant>,
+    /// Whoever looks after the link has been told of the deadline.
+    is_scheduled: bool,
     number: u64,
 }
 
@@ -40,25 +40,24 @@ impl Io {
     pub(super) fn new(link: &Arc<Link<Wired>>, request: Request) -> Self {
         let call = IoCall {
             request: Some(request),
-            timeout: None,
             deadline: None,
+            is_scheduled: false,
             number: 0,
         };
-        Self(Operation::new(link, call))
+        let mut operation = Operation::new(link, call);
+        operation.start();
+        Self(operation)
     }
 
-    /// Ends it after so long at the latest, counted from when it begins: it is then cancelled, and ends for the application at once, with `STATUS_IO_TIMEOUT`
-    /// (`ERROR_SEM_TIMEOUT`), whether or not the device's host lives. What it would have brought is lost; who wants that [cancels](Self::cancel) it, and waits.
-    ///
-    /// It is of no effect once the request has begun.
+    /// Ends it after so long from now at the latest: it is then cancelled, and ends for the application at once, with `STATUS_IO_TIMEOUT` (`ERROR_SEM_TIMEOUT`), whether or
+    /// not the device's host lives. What it would have brought is lost; who wants that [cancels](Self::cancel) it, and waits.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.0.call_mut().timeout = Some(timeout);
-        self
-    }
-
-    /// Begins it now, so that it goes on while this thread does something else.
-    pub fn start(mut self) -> Self {
-        self.0.start();
+        let number = self.0.call().number;
+        if let Some(deadline) = Instant::now().checked_add(timeout) {
+            let link = Arc::clone(self.0.link());
+            link.with(|state| state.core.core.set_deadline(number, deadline));
+            self.0.call_mut().deadline = Some(deadline);
+        }
         self
     }
 
@@ -67,18 +66,17 @@ impl Io {
         self.0.wait()
     }
 
-    /// Asks for it back, if it has begun. It ends in its time, and tells how.
+    /// Asks for it back. It ends in its time, and tells how.
     #[doc(alias = "CancelIoEx")]
     pub fn cancel(&self) {
         self.cancel_handle().cancel();
     }
 
-    /// What it can be asked back with while somebody waits for it. Of a request that has not begun it does nothing.
+    /// What it can be asked back with while somebody waits for it.
     pub fn cancel_handle(&self) -> CancelHandle {
-        let number = self.0.call().number;
         CancelHandle {
             link: Arc::downgrade(self.0.link()),
-            number: (number > 0).then_some(number),
+            number: self.0.call().number,
         }
     }
 }
@@ -86,8 +84,8 @@ impl Io {
 impl CancelHandle {
     /// Asks for it back. It ends in its time, and tells how.
     pub fn cancel(&self) {
-        if let (Some(link), Some(number)) = (self.link.upgrade(), self.number) {
-            link.with(|state| state.core.core.cancel(number));
+        if let Some(link) = self.link.upgrade() {
+            link.with(|state| state.core.core.cancel(self.number));
         }
     }
 }
@@ -97,13 +95,10 @@ impl Call for IoCall {
     type Raw = IoOutcome;
     type Output = IoOutcome;
 
-    fn begin(&mut self, core: &mut Wired, clock: &Clock) {
-        let Some(mut request) = self.request.take() else {
-            return;
-        };
-        self.deadline = self.timeout.and_then(|it| clock.now().checked_add(it));
-        request.deadline = self.deadline;
-        self.number = core.core.begin(request);
+    fn begin(&mut self, core: &mut Wired, _clock: &Clock) {
+        if let Some(request) = self.request.take() {
+            self.number = core.core.begin(request);
+        }
     }
 
     fn take(&mut self, core: &mut Wired) -> Option<IoOutcome> {
@@ -132,6 +127,12 @@ impl Future for Io {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<IoOutcome> {
         watch(self.0.link());
+        let call = self.0.call_mut();
+        let deadline = call.deadline.filter(|_| !call.is_scheduled);
+        call.is_scheduled = true;
+        if let Some(deadline) = deadline {
+            self.0.link().schedule(deadline);
+        }
         self.0.poll(context.waker())
     }
 }

@@ -211,6 +211,9 @@ impl Future for Opening {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         watch(self.0.link());
+        if let Some(deadline) = self.0.call().deadline {
+            self.0.link().schedule(deadline);
+        }
         self.0.poll(context.waker())
     }
 }

@@ -14,10 +14,17 @@ use crate::{
 pub(crate) struct Desk {
     greeted: bool,
     order: Order,
-    /// The file of each request that has not ended.
-    requests: HashMap<u64, u64>,
+    /// Requests that have not ended.
+    requests: HashMap<u64, Request>,
     files: HashMap<u64, File>,
     last_file: u64,
+}
+
+/// A request that has not ended.
+#[derive(Debug)]
+struct Request {
+    file: u64,
+    opens: bool,
 }
 
 /// A file that is open, or about to be.
@@ -69,7 +76,8 @@ impl Desk {
             return Err(Violation::Time(number));
         }
         of.outstanding += 1;
-        self.requests.insert(request, file);
+        let opens = number == kind::OPEN;
+        self.requests.insert(request, Request { file, opens });
         Ok(Asked::Request { cancelled })
     }
 
@@ -105,19 +113,16 @@ impl Desk {
         Ok(Some(request).filter(|it| known && self.requests.contains_key(it)))
     }
 
-    /// A request has ended. The request that closes the file may end by that.
-    pub(crate) fn ended(&mut self, request: u64) -> Option<u64> {
-        let file = self.requests.remove(&request)?;
-        self.files.get_mut(&file)?.outstanding -= 1;
-        self.settle(file)
-    }
-
-    /// A file was not opened.
-    pub(crate) fn not_opened(&mut self, file: u64) {
-        let is_free = |it: &File| it.closing.is_none() && it.outstanding == 0;
-        if self.files.get(&file).is_some_and(is_free) {
+    /// A request has ended, well or not. The request that closes the file may end by that; a file that was not opened is none.
+    pub(crate) fn ended(&mut self, request: u64, well: bool) -> Option<u64> {
+        let Request { file, opens } = self.requests.remove(&request)?;
+        let of = self.files.get_mut(&file)?;
+        of.outstanding -= 1;
+        if opens && !well && of.closing.is_none() {
             self.files.remove(&file);
+            return None;
         }
+        self.settle(file)
     }
 }
 
@@ -139,7 +144,7 @@ mod tests {
         assert_eq!(desk.receive(&Header::hello()), Ok(Asked::Welcome));
         let opens = desk.receive(&packet(kind::OPEN, 1, 7));
         assert_eq!(opens, Ok(Asked::Request { cancelled: false }));
-        assert_eq!(desk.ended(1), None);
+        assert_eq!(desk.ended(1, true), None);
         desk
     }
 
@@ -158,9 +163,9 @@ mod tests {
         let closes = desk.receive(&packet(kind::CLOSE, 4, 7));
         assert_eq!(closes, Ok(Asked::Close { ends: None }));
         assert!(desk.receive(&packet(kind::READ, 5, 7)).is_err());
-        assert_eq!(desk.ended(3), None);
-        assert_eq!(desk.ended(2), Some(4));
-        assert_eq!(desk.ended(2), None);
+        assert_eq!(desk.ended(3, true), None);
+        assert_eq!(desk.ended(2, true), Some(4));
+        assert_eq!(desk.ended(2, true), None);
     }
 
     #[test]
@@ -170,7 +175,7 @@ mod tests {
         let cancelled = desk.receive(&packet(kind::READ, 2, 7));
         assert_eq!(cancelled, Ok(Asked::Request { cancelled: true }));
         assert_eq!(desk.cancel(&Header::cancel(2)), Ok(Some(2)));
-        desk.ended(2);
+        desk.ended(2, true);
         assert_eq!(desk.cancel(&Header::cancel(2)), Ok(None));
     }
 
@@ -188,8 +193,7 @@ mod tests {
     fn a_file_that_was_not_opened_may_be_closed_all_the_same() {
         let mut desk = open();
         desk.receive(&packet(kind::OPEN, 2, 9)).unwrap();
-        desk.ended(2);
-        desk.not_opened(9);
+        desk.ended(2, false);
         let closes = desk.receive(&packet(kind::CLOSE, 3, 9));
         assert_eq!(closes, Ok(Asked::Close { ends: Some(3) }));
     }

@@ -13,7 +13,10 @@ use std::{
 };
 
 use thiserror::Error;
-use usbwright_host_stack::{Handle, Io, IoOutcome, Opening, Stack, status::NtStatus};
+use usbwright_host_stack::{
+    Handle, Io, IoOutcome, Opening, Stack,
+    status::{NtStatus, Win32Error},
+};
 use usbwright_ports::{
     Violation,
     parts::{Delivery, Received, Socket},
@@ -285,9 +288,10 @@ impl Server {
     /// A request is outstanding no more, and neither may be the one that closes its file.
     fn end_request(&self, request: u64, status: NtStatus, information: u64, data: &[u8]) {
         let header = Header::reply(request, status, information, data.len());
-        // The reflector may send the next request of the file once it has this.
-        let closed = self.state().desk.ended(request);
         self.send(&header, data);
+        // What closes the file ends after all that was outstanding: so this is told of once the reply is on its way.
+        let well = Win32Error::from_nt(status) == Win32Error::SUCCESS;
+        let closed = self.state().desk.ended(request, well);
         if let Some(closed) = closed {
             self.send(&Header::reply(closed, NtStatus::SUCCESS, 0, 0), &[]);
         }

@@ -25,14 +25,9 @@ impl Server {
             }
             Err(error) => {
                 self.state().files.remove(&file);
-                self.not_opened(request, file, NtStatus::from_hresult(HResult::from(error)));
+                let why = NtStatus::from_hresult(HResult::from(error));
+                self.end_request(request, why, 0, &[]);
             }
         }
-    }
-
-    /// A file was not opened, for this reason.
-    pub(super) fn not_opened(&self, request: u64, file: u64, why: NtStatus) {
-        self.end_request(request, why, 0, &[]);
-        self.state().desk.not_opened(file);
     }
 }

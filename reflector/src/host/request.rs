@@ -68,10 +68,7 @@ impl Server {
     /// Opens the device for an application. A name is text, or the file is not opened.
     fn open(self: &Arc<Self>, header: &Header, payload: &[u8]) -> Result<(), NtStatus> {
         let file = header.file.get();
-        let Ok(name) = std::str::from_utf8(payload) else {
-            self.state().desk.not_opened(file);
-            return Err(NtStatus::INVALID_PARAMETER);
-        };
+        let name = std::str::from_utf8(payload).map_err(|_| NtStatus::INVALID_PARAMETER)?;
         let process = u32::try_from(header.position.get()).unwrap_or(0);
         let options = OpenOptions::new()
             .name(name)
@@ -178,7 +175,7 @@ impl Server {
                 drop(state);
                 // What is opened all the same is closed by that.
                 drop(opening);
-                self.not_opened(request, file, NtStatus::CANCELLED);
+                self.end_request(request, NtStatus::CANCELLED, 0, &[]);
             }
             None => {}
         }

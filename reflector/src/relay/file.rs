@@ -18,7 +18,9 @@ pub(super) enum Phase {
     Opening,
     Open,
     Closing,
-    /// It is closed, or was not opened.
+    /// The drivers have refused to open it.
+    Refused,
+    /// It is closed.
     Closed,
 }
 
@@ -137,6 +139,12 @@ impl<A> File<A> {
         }
     }
 
+    /// Whether nothing is outstanding but, maybe, what closes it.
+    pub(super) fn is_idle(&self) -> bool {
+        let closes = usize::from(self.phase == Phase::Closing);
+        self.requests.len() <= closes
+    }
+
     /// A request has ended. Tells whether the file is open by that.
     pub(super) fn ended(
         &mut self,
@@ -154,7 +162,7 @@ impl<A> File<A> {
                 let went_well = Win32Error::from_nt(status) == Win32Error::SUCCESS;
                 self.phase = match went_well {
                     true => Phase::Open,
-                    false => Phase::New,
+                    false => Phase::Refused,
                 };
                 return went_well;
             }

@@ -184,6 +184,12 @@ impl<A: Clone> Relay<A> {
         let number = header.request.get();
         let outstanding = self.table.get(&number).ok_or(Violation::Unasked(number))?;
         file::check_reply(&outstanding.header, header)?;
+        // A file is closed when nothing of it is outstanding any more.
+        let closes = outstanding.header.kind.get() == kind::CLOSE;
+        let of = self.files.get(&outstanding.file).filter(|_| closes);
+        if of.is_some_and(|it| !it.is_idle()) {
+            return Err(Violation::Time(kind::CLOSE));
+        }
         let Some(outstanding) = self.table.remove(&number) else {
             return Err(Violation::Unasked(number));
         };
@@ -240,7 +246,7 @@ impl<A: Clone> Relay<A> {
         of.to = None;
         let closes = of.phase.is_to_be_closed();
         let mut cancels = of.numbers();
-        if of.phase == Phase::New {
+        if matches!(of.phase, Phase::New | Phase::Refused) {
             self.files.remove(&file);
         }
         cancels.retain(|number| {

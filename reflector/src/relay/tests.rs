@@ -148,6 +148,16 @@ fn nothing_is_asked_of_a_file_that_is_not_open() {
 }
 
 #[test]
+fn a_host_that_closes_a_file_before_its_requests_have_ended_is_found_out() {
+    let mut relay = open();
+    send(&mut relay, 1, read(8), 2).unwrap();
+    let close = send(&mut relay, 1, Header::new(kind::CLOSE), 3).unwrap();
+    let early = reply(&mut relay, close, 0, 0);
+    assert!(matches!(early, Err(Violation::Time(kind::CLOSE))));
+    assert_eq!(relay.end(HOST).unwrap().requests, [('a', 2), ('a', 3)]);
+}
+
+#[test]
 fn a_region_is_used_within_its_length_only() {
     let mut relay = open();
     let region = |number: u32, length: u64| Header {

@@ -14,7 +14,7 @@ use rustix::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
         SocketAddrUnix, SocketType, connect, recv, send, sendmsg, socket,
     },
-    process::{Pid, Signal, kill_process},
+    process::{Pid, Signal, WaitOptions, kill_process, waitpid},
 };
 use usbwright_reflector::{
     NameSpace,
@@ -129,8 +129,12 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Stops it, and waits until it does nothing any more.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
+        let pid = Pid::from_child(&self.child);
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED).unwrap().unwrap();
+        assert!(status.stopped());
     }
 
     pub fn resume(&self) {
@@ -250,9 +254,7 @@ fn bad_host(role: Role) {
 fn keeper(directory: &str) {
     let options = OpenOptions::new(name()).name_space(NameSpace::at(directory));
     let device = options.file_name("\\keeper").open().unwrap();
-    let _all: Vec<Io> = (0..1000)
-        .map(|_| device.control(PEND, "", 0).start())
-        .collect();
+    let _all: Vec<Io> = (0..1000).map(|_| device.control(PEND, "", 0)).collect();
     println!("a thousand wait");
     loop {
         thread::park();
