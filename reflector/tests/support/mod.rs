@@ -153,7 +153,7 @@ impl Driver for Probe {
                 _ => request.complete(HResult::OK),
             })
             .on_device_control(move |_, request, control| {
-                controls.control(&waits, request, control)
+                controls.control(&waits, request, control);
             })
             .on_read(move |_, request, length| reads.read(request, length))
             .on_write(move |_, request, length| writes.write(request, length))
