@@ -102,18 +102,18 @@ impl Device {
     pub(super) fn replace(self: &Arc<Self>, link: HostLink) -> io::Result<()> {
         let link = Arc::new(link);
         let mut present = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *present, link);
+        let old = std::mem::replace(&mut *present, Arc::clone(&link));
         drop(present);
         old.end(NtStatus::DRIVER_PROCESS_TERMINATED);
-        self.read_replies()
+        self.read_replies(link)
     }
 
-    /// Has a thread read what the present host sends.
-    pub(super) fn read_replies(self: &Arc<Self>) -> io::Result<()> {
+    /// Has a thread read what a host sends.
+    pub(super) fn read_replies(self: &Arc<Self>, link: Arc<HostLink>) -> io::Result<()> {
         let Some(shared) = self.shared.upgrade() else {
             return Ok(());
         };
-        let (device, link) = (Arc::clone(self), self.link());
+        let device = Arc::clone(self);
         let name = format!("host {}", self.name);
         shared.threads.spawn(&name, move || {
             let over = link.read(|brought| device.brought(&brought));

@@ -47,8 +47,8 @@ pub(super) struct HostLink {
 pub(super) enum Forwarded {
     /// It was sent; and others of the file may be outstanding besides.
     Sent { is_busy: bool },
-    /// There is no room now.
-    Waits,
+    /// There is no room now; or, `later`, the system has no memory, and nobody tells when that is over.
+    Waits { later: bool },
     /// The request ends so.
     Ends(NtStatus),
 }
@@ -108,7 +108,9 @@ impl HostLink {
                 let is_busy = relay.is_busy(from.file);
                 Forwarded::Sent { is_busy }
             }
-            Ok(_) => Forwarded::Waits,
+            Ok(delivery) => Forwarded::Waits {
+                later: delivery == Delivery::Later,
+            },
             Err(_) => {
                 drop(relay);
                 self.end(NtStatus::DRIVER_PROCESS_TERMINATED);

@@ -177,7 +177,7 @@ impl Reflector {
         let device = Device::new(shared, key, name.clone(), access, link);
         shared.devices().insert(key, Arc::clone(&device));
         let begun = device
-            .read_replies()
+            .read_replies(device.link())
             .and_then(|()| device.listen(shared, listener));
         if let Err(error) = begun {
             shared.devices().remove(&key);

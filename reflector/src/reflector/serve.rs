@@ -112,6 +112,8 @@ struct Stalled {
     header: Header,
     length: usize,
     descriptor: Option<OwnedFd>,
+    /// It is tried again after a while.
+    later: bool,
 }
 
 /// What there is to be done.
@@ -180,7 +182,7 @@ impl Serving {
             PollFd::new(&self.application.cancel, PollFlags::IN),
             PollFd::from_borrowed_fd(self.application.bell(), PollFlags::IN),
         ];
-        if self.stalled.is_some() {
+        if self.stalled.as_ref().is_some_and(|it| !it.later) {
             polled.push(PollFd::from_borrowed_fd(self.link.data(), PollFlags::OUT));
         }
         if !self.cancels.is_empty() {
@@ -190,7 +192,8 @@ impl Serving {
             ));
         }
         let retry = Timespec::try_from(RETRY).ok();
-        let time = retry.filter(|_| flushed == Flushed::Later);
+        let later = self.stalled.as_ref().is_some_and(|it| it.later);
+        let time = retry.filter(|_| later || flushed == Flushed::Later);
         match poll(&mut polled, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return Err(Ending::Left),
@@ -257,6 +260,7 @@ impl Serving {
             header,
             length,
             descriptor,
+            later: false,
         });
         Ok(())
     }
@@ -274,7 +278,7 @@ impl Serving {
             .forward(&self.application, &packet.header, payload, descriptor);
         match forwarded {
             Forwarded::Sent { is_busy } => self.is_busy = is_busy,
-            Forwarded::Waits => self.stalled = Some(packet),
+            Forwarded::Waits { later } => self.stalled = Some(Stalled { later, ..packet }),
             Forwarded::Ends(status) => self.answer(packet.header.request.get(), status),
         }
     }

@@ -102,7 +102,8 @@ impl<A> File<A> {
         if !fits || number == 0 || self.regions.contains_key(&number) {
             return Err(NtStatus::INVALID_PARAMETER);
         }
-        match self.regions.len() < MOST_REGIONS {
+        let all = self.regions.values().sum::<u64>() + header.position.get();
+        match self.regions.len() < MOST_REGIONS && all <= LONGEST_REGION {
             true => Ok(()),
             false => Err(NtStatus::INSUFFICIENT_RESOURCES),
         }

@@ -27,5 +27,5 @@ pub const MOST_REQUESTS: usize = 4096;
 /// The most regions of shared memory that one open file may have.
 pub const MOST_REGIONS: usize = 64;
 
-/// The longest region, in bytes.
+/// The longest region, and the most that all of an open file may have together, in bytes.
 pub const LONGEST_REGION: u64 = 1 << 30;
