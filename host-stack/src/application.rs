@@ -41,23 +41,35 @@ struct Opened {
 }
 
 /// How a device is opened.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[doc(alias = "CREATEFILE2_EXTENDED_PARAMETERS")]
-pub struct OpenOptions(CreateParameters);
+pub struct OpenOptions {
+    parameters: CreateParameters,
+    process: u32,
+}
 
 impl OpenOptions {
     /// For reading and writing, with nothing after the device's name.
     pub fn new() -> Self {
-        Self(CreateParameters {
-            access: 0xC000_0000,
-            ..CreateParameters::default()
-        })
+        Self {
+            parameters: CreateParameters {
+                access: 0xC000_0000,
+                ..CreateParameters::default()
+            },
+            process: std::process::id(),
+        }
+    }
+
+    /// Opens it for another process, of this id: whoever brings requests from there does so.
+    #[must_use]
+    pub fn process(self, process: u32) -> Self {
+        Self { process, ..self }
     }
 
     /// Opens what has a name within the device.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
-        self.0.name = name.into();
+        self.parameters.name = name.into();
         self
     }
 
@@ -65,7 +77,7 @@ impl OpenOptions {
     #[must_use]
     #[doc(alias = "dwDesiredAccess")]
     pub fn access(mut self, access: u32) -> Self {
-        self.0.access = access;
+        self.parameters.access = access;
         self
     }
 }
@@ -102,6 +114,12 @@ impl IoOutcome {
     }
 }
 
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Handle {
     pub(crate) fn open(owner: &Arc<Owner>, options: &OpenOptions) -> Opening {
         Self::begin_open(owner.shared(), Some(Arc::clone(owner)), options)
@@ -117,8 +135,8 @@ impl Handle {
         owner: Option<Arc<Owner>>,
         options: &OpenOptions,
     ) -> Opening {
-        let file = File::new(Arc::clone(&options.0.name), std::process::id());
-        let parameters = Parameters::Create(options.0.clone());
+        let file = File::new(Arc::clone(&options.parameters.name), options.process);
+        let parameters = Parameters::Create(options.parameters.clone());
         stack.add_file(&file);
         let opened = Opened {
             stack: Arc::clone(stack),
@@ -281,9 +299,16 @@ impl Io {
     /// Asks for it back. It ends in its time, and tells how.
     #[doc(alias = "CancelIoEx")]
     pub fn cancel(&self) {
-        if let Ok(irp) = &self.irp {
-            self.stack.scheduler().enter(|| irp.cancel(Asker::Origin));
+        if let Some(cancel) = self.cancel_handle() {
+            cancel.cancel();
         }
+    }
+
+    /// What it can be asked back with from elsewhere, while somebody waits for it; none, where it was refused.
+    pub fn cancel_handle(&self) -> Option<CancelHandle> {
+        let irp = Arc::clone(self.irp.as_ref().ok()?);
+        let stack = Arc::clone(&self.stack);
+        Some(CancelHandle { stack, irp })
     }
 
     /// Whether it has ended.
@@ -338,6 +363,26 @@ impl Io {
                 self.outcome()
             })
         })
+    }
+}
+
+/// Asks a request back ([`Io::cancel_handle`]). It keeps the request, though not its data.
+pub struct CancelHandle {
+    stack: Arc<StackShared>,
+    irp: Arc<Irp>,
+}
+
+impl CancelHandle {
+    /// Asks for it back, as [`Io::cancel`] does. Of one that has ended nothing comes.
+    pub fn cancel(&self) {
+        let irp = &self.irp;
+        self.stack.scheduler().enter(|| irp.cancel(Asker::Origin));
+    }
+}
+
+impl fmt::Debug for CancelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelHandle").finish_non_exhaustive()
     }
 }
 
