@@ -38,6 +38,20 @@ pub(super) struct Engine {
     pub(super) finished: Option<Vec<u32>>,
 }
 
+/// What a wait has brought.
+struct Heard {
+    /// This thread was told something.
+    rung: bool,
+    hosts: Vec<Sign>,
+}
+
+/// What a host does.
+struct Sign {
+    host: HostKey,
+    has_ended: bool,
+    speaks: bool,
+}
+
 /// How many messages of a host are taken before others have their turn.
 const TURN: usize = 256;
 /// How many of a host that has ended: more than a socket holds.
@@ -104,27 +118,28 @@ impl Engine {
 
     /// Waits for whatever comes first, and looks at the hosts that have something to tell.
     fn wait(&mut self) {
-        let Some((rung, hosts)) = self.poll() else {
+        let Some(heard) = self.poll() else {
             return;
         };
-        if rung {
+        if heard.rung {
             let _ = rustix::io::read(&*self.inputs.bell, &mut [0; 8]);
         }
-        for (key, ended, speaks) in hosts {
-            if speaks || ended {
+        for sign in heard.hosts {
+            if sign.speaks || sign.has_ended {
                 // What one has told that is dead is all there will be.
-                self.listen(key, if ended { LAST_WORDS } else { TURN });
+                let most = if sign.has_ended { LAST_WORDS } else { TURN };
+                self.listen(sign.host, most);
                 self.act();
             }
-            if ended {
-                self.bury(key);
+            if sign.has_ended {
+                self.bury(sign.host);
                 self.act();
             }
         }
     }
 
-    /// Waits, and tells whether this thread was told something; and of each host whether it has ended, and whether it speaks.
-    fn poll(&self) -> Option<(bool, Vec<(HostKey, bool, bool)>)> {
+    /// Waits until something happens, or is due.
+    fn poll(&self) -> Option<Heard> {
         let hung_up = self.hung_up().map(|(_, at)| at);
         let until = hung_up.chain(self.policy.deadline()).min();
         let time = until.map(|it| it.saturating_duration_since(self.now()));
@@ -143,8 +158,15 @@ impl Engine {
         poll(&mut watched, time.as_ref()).ok()?;
         let has = |it: &PollFd<'_>| !it.revents().is_empty();
         let hosts = self.hosts.keys().zip(watched[1..].chunks_exact(2));
-        let hosts = hosts.map(|(key, pair)| (*key, has(&pair[0]), has(&pair[1])));
-        Some((has(&watched[0]), hosts.collect()))
+        let hosts = hosts.map(|(host, pair)| Sign {
+            host: *host,
+            has_ended: has(&pair[0]),
+            speaks: has(&pair[1]),
+        });
+        Some(Heard {
+            rung: has(&watched[0]),
+            hosts: hosts.collect(),
+        })
     }
 
     /// The hosts that have closed their connections though nobody has asked them to end, and until when they may live on.

@@ -46,7 +46,8 @@ impl Channels for StandIn {
     fn started(&self, device: DeviceKey) {
         let (attached, ends) = self.attached.lock().unwrap().pop().unwrap();
         assert_eq!(attached, device);
-        self.started.send(ends).unwrap();
+        // The test may have seen enough.
+        let _ = self.started.send(ends);
     }
 
     fn last_requests(&self, _: DeviceKey) -> Vec<String> {
@@ -54,7 +55,7 @@ impl Channels for StandIn {
     }
 
     fn detach(&self, _: DeviceKey, failed: bool) {
-        self.detached.send(failed).unwrap();
+        let _ = self.detached.send(failed);
     }
 }
 

@@ -30,9 +30,10 @@ use crate::cli::{
 #[command(after_help = format!("\
 {}
 
-Real devices are watched: they may come later, and come and go. `usbwright stack list`, `tree` and `events` tell how it goes.
-It ends with SIGINT, SIGTERM or SIGHUP: stacks are taken down in order, and hosts that take too long are killed; a second signal
-ends it at once. systemd is told when it is ready (Type=notify).", open::HELP))]
+Real devices are watched: they may come later, and come and go. `usbwright stack list`, `tree` and
+`events` tell how it goes. It ends with SIGINT, SIGTERM or SIGHUP: stacks are taken down in order,
+and hosts that take too long are killed; a second signal ends it at once. systemd is told when it
+is ready (Type=notify).", open::HELP))]
 pub(super) struct Arguments {
     /// The packages: TOML files, each beside its host executable.
     #[arg(required = true, value_name = "PACKAGE")]

@@ -19,7 +19,7 @@ pub trait Message: Sized {
     /// Its bytes, as one packet.
     ///
     /// # Errors
-    /// Where it is longer than one may be ([`LONGEST_BODY`]).
+    /// Where it is longer than one may be ([`LONGEST_BODY`](crate::LONGEST_BODY)).
     fn encode(&self) -> Result<Vec<u8>, Malformed>;
 
     /// The message of a packet, with which so many descriptors have come.
