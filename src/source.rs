@@ -184,6 +184,15 @@ impl Source {
     /// # Errors
     /// As there; and where a serial line can't be connected.
     pub fn open_with_handles(&self, now: Instant) -> Result<Opened, OpenError> {
+        self.open_again(now, &[])
+    }
+
+    /// As [`open_with_handles`](Self::open_with_handles), for a device that was taken off its bus: it has what it had
+    /// ([`Spec::build_again`]). What was at the other ends of its serial lines is to be disconnected before.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_again(&self, now: Instant, before: &[Handle]) -> Result<Opened, OpenError> {
         let Self::Model(spec) = self else {
             return Ok(Opened {
                 port: self.open(now)?,
@@ -191,7 +200,7 @@ impl Source {
                 connected: Vec::new(),
             });
         };
-        let Made { device, handles } = spec.build_with_handles(now)?;
+        let Made { device, handles } = spec.build_again(now, before)?;
         let mut connected = Vec::new();
         for handle in &handles {
             if let Handle::Serial(terminal) = handle {
@@ -203,6 +212,24 @@ impl Source {
             handles,
             connected,
         })
+    }
+}
+
+impl Source {
+    /// The same device at another speed.
+    ///
+    /// # Errors
+    /// Why it can't run at it.
+    pub fn at_speed(&self, speed: &str) -> Result<Self, String> {
+        match self {
+            Self::Model(spec) => match spec.at_speed(speed) {
+                Ok(spec) => Ok(Self::Model(spec)),
+                Err(error) => Err(error.to_string()),
+            },
+            Self::Remote(_) | Self::Libusb(_) => Err(
+                "it is a device that is somewhere else, which has the speed that it has".to_owned(),
+            ),
+        }
     }
 }
 

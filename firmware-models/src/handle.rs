@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use usbwright_emulator::{EmulatedDevice, Firmware};
 
 use crate::{
+    disk::{Drive, DriveState, Media, MediaChanges},
     hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
     osr_fx2::{self, Board},
     serial::{self, Terminal},
@@ -59,6 +60,8 @@ pub enum Handle {
     Gamepad(Gamepad),
     /// The other end of the line of a `serial`.
     Serial(Terminal),
+    /// The media of a disk.
+    Disk(Media),
 }
 
 /// What a user sees of a function.
@@ -72,6 +75,8 @@ pub enum State {
     Pointer(PointerState),
     /// Of `serial`.
     Serial(serial::State),
+    /// Of a disk, for each logical unit.
+    Disk(Vec<DriveState>),
 }
 
 /// Waits for a function's changes, as the `changes` of its own handle does.
@@ -85,6 +90,8 @@ pub enum Changes {
     Pointer(shared::Changes<PointerState>),
     /// Of `serial`.
     Serial(serial::Changes),
+    /// Of a disk.
+    Disk(MediaChanges),
 }
 
 impl Handle {
@@ -97,6 +104,15 @@ impl Handle {
             Self::Tablet(_) => "tablet",
             Self::Gamepad(_) => "gamepad",
             Self::Serial(_) => "serial",
+            Self::Disk(_) => "disk",
+        }
+    }
+
+    /// A disk's drives, for one that is made anew.
+    pub(crate) fn drives(&self) -> Vec<Drive> {
+        match self {
+            Self::Disk(media) => media.drives().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -109,6 +125,7 @@ impl Handle {
             Self::Tablet(tablet) => State::Pointer(tablet.state()),
             Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
             Self::Serial(terminal) => State::Serial(terminal.state()),
+            Self::Disk(media) => State::Disk(media.state()),
         }
     }
 
@@ -121,6 +138,7 @@ impl Handle {
             Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
             Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
             Self::Serial(terminal) => Changes::Serial(terminal.changes()),
+            Self::Disk(media) => Changes::Disk(media.changes()),
         }
     }
 }
@@ -139,6 +157,7 @@ impl Changes {
             Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
             Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
             Self::Serial(changes) => changes.poll_next(cx).map(|it| it.map(State::Serial)),
+            Self::Disk(changes) => changes.poll_next(cx).map(|it| it.map(State::Disk)),
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The keys and values of a spec, taken one by one by the model that they are for.
 
-use std::{fmt::Display, str::FromStr};
+use std::{collections::VecDeque, fmt::Display, str::FromStr};
+
+use crate::disk::Drive;
 
 /// What a user gave for a model, by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters(Vec<(String, Option<String>)>);
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    given: Vec<(String, Option<String>)>,
+    /// What a device had before, that is made anew.
+    drives: VecDeque<Drive>,
+}
 
 /// A parameter that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +47,7 @@ impl Parameters {
     /// # Errors
     /// Where the key is there already.
     pub fn add(&mut self, key: &str, value: Option<&str>) -> Result<(), ParameterError> {
-        if self.0.iter().any(|(known, _)| known == key) {
+        if self.given.iter().any(|(known, _)| known == key) {
             return Err(ParameterError::Twice(key.to_owned()));
         }
         self.add_again(key, value);
@@ -50,7 +56,7 @@ impl Parameters {
 
     /// Adds a key that may be there already. Each is taken by itself, in order.
     pub fn add_again(&mut self, key: &str, value: Option<&str>) {
-        self.0.push((key.to_owned(), value.map(str::to_owned)));
+        self.given.push((key.to_owned(), value.map(str::to_owned)));
     }
 
     /// Takes a key's value, as text.
@@ -58,10 +64,10 @@ impl Parameters {
     /// # Errors
     /// Where the key is there without a value.
     pub fn text(&mut self, key: &str) -> Result<Option<String>, ParameterError> {
-        let Some(place) = self.0.iter().position(|(known, _)| known == key) else {
+        let Some(place) = self.given.iter().position(|(known, _)| known == key) else {
             return Ok(None);
         };
-        match self.0.remove(place) {
+        match self.given.remove(place) {
             (_, Some(value)) => Ok(Some(value)),
             (key, None) => Err(ParameterError::NoValue(key)),
         }
@@ -69,8 +75,8 @@ impl Parameters {
 
     /// Takes a key that may have a value: the outer `None` tells that it is not there.
     pub fn optional(&mut self, key: &str) -> Option<Option<String>> {
-        let place = self.0.iter().position(|(known, _)| known == key)?;
-        Some(self.0.remove(place).1)
+        let place = self.given.iter().position(|(known, _)| known == key)?;
+        Some(self.given.remove(place).1)
     }
 
     /// Takes a key's value, a text that devices can tell of themselves.
@@ -97,10 +103,10 @@ impl Parameters {
     /// # Errors
     /// Where it has one.
     pub fn flag(&mut self, key: &str) -> Result<bool, ParameterError> {
-        let Some(place) = self.0.iter().position(|(known, _)| known == key) else {
+        let Some(place) = self.given.iter().position(|(known, _)| known == key) else {
             return Ok(false);
         };
-        match self.0.remove(place) {
+        match self.given.remove(place) {
             (_, None) => Ok(true),
             (key, Some(value)) => Err(ParameterError::Value {
                 rule: format!("write {key} alone, or leave it out"),
@@ -157,8 +163,18 @@ impl Parameters {
         }
     }
 
+    /// Exchanges the drives that there are already, and that disks are made with, the first unit with the first of them.
+    pub(crate) fn exchange_drives(&mut self, drives: &mut VecDeque<Drive>) {
+        std::mem::swap(&mut self.drives, drives);
+    }
+
+    /// Takes the next drive that is kept.
+    pub(crate) fn kept_drive(&mut self) -> Option<Drive> {
+        self.drives.pop_front()
+    }
+
     /// Takes the first key that is left.
     pub(crate) fn left_over(&mut self) -> Option<String> {
-        self.0.pop().map(|(key, _)| key)
+        self.given.pop().map(|(key, _)| key)
     }
 }

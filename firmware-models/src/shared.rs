@@ -81,6 +81,16 @@ impl<P: Panel> Shared<P> {
         drop(before);
     }
 
+    /// A way to wait for changes, those after this call.
+    pub(crate) fn changes(self: &Arc<Self>) -> Changes<P::State> {
+        let (id, seen) = self.watch();
+        Changes {
+            watched: Arc::<Self>::clone(self),
+            id,
+            seen,
+        }
+    }
+
     /// The firmware is gone, and the device's side does not change any more.
     pub(crate) fn leave(&self) {
         let mut inside = self.lock();
@@ -121,12 +131,7 @@ impl<P: Panel> Held<P> {
 
     /// A way to wait for changes, those after this call.
     pub(crate) fn changes(&self) -> Changes<P::State> {
-        let (id, seen) = self.0.watch();
-        Changes {
-            watched: Arc::<Shared<P>>::clone(&self.0),
-            id,
-            seen,
-        }
+        self.0.changes()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Specs: what a user writes for a device, `MODEL[,key[=value]]…`.
 
-use std::{fmt, str::FromStr, time::Instant};
+use std::{collections::VecDeque, fmt, str::FromStr, time::Instant};
 
 use usbwright_emulator::{
     BusId, EmulatedDevice,
@@ -11,7 +11,9 @@ use usbwright_emulator::{
 };
 
 use crate::{
-    Function, MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model,
+    Function, Handle, MODELS, Made, Model, ParameterError, Parameters,
+    disk::{Drive, medium::ImageError},
+    model,
 };
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
@@ -111,6 +113,19 @@ impl Spec {
         self.parameters.clone()
     }
 
+    /// The same at another speed.
+    ///
+    /// # Errors
+    /// Where the model does not run at it.
+    pub fn at_speed(&self, speed: &str) -> Result<Self, SpecError> {
+        let is_speed = |word: &String| word == "speed" || word.starts_with("speed=");
+        let mut words = words(&self.text);
+        words.retain(|word| !is_speed(word));
+        words.insert(1, format!("speed={speed}"));
+        let text: Vec<_> = words.iter().map(|word| word.replace(',', ",,")).collect();
+        text.join(",").parse()
+    }
+
     /// Makes the device. Its (micro)frames count from `now`.
     ///
     /// # Errors
@@ -124,15 +139,32 @@ impl Spec {
     /// # Errors
     /// Where a parameter can't be used.
     pub fn build_with_handles(&self, now: Instant) -> Result<Made, BuildError> {
-        let Function { firmware, handles } = self.function(self.speed)?;
+        self.build_again(now, &[])
+    }
+
+    /// Makes a device anew that was taken off its bus, with its handles of before: a disk has the drives that it had, with what is in them.
+    /// (A keyboard's keys are not held any more.)
+    ///
+    /// # Errors
+    /// Where a parameter can't be used.
+    pub fn build_again(&self, now: Instant, before: &[Handle]) -> Result<Made, BuildError> {
+        let mut drives = before.iter().flat_map(Handle::drives).collect();
+        let Function { firmware, handles } = self.function(self.speed, &mut drives)?;
         let device = EmulatedDevice::boxed(firmware, self.speed, now)?;
         Ok(Made { device, handles })
     }
 
-    /// Makes what goes into a device that runs at `speed`.
-    pub(crate) fn function(&self, speed: Speed) -> Result<Function, BuildError> {
+    /// Makes what goes into a device that runs at `speed`. Disks are made with the drives, as far as there are any, and take them away.
+    pub(crate) fn function(
+        &self,
+        speed: Speed,
+        drives: &mut VecDeque<Drive>,
+    ) -> Result<Function, BuildError> {
         let mut parameters = self.parameters.clone();
-        let function = (self.model.make)(speed, &mut parameters)?;
+        parameters.exchange_drives(drives);
+        let made = (self.model.make)(speed, &mut parameters);
+        parameters.exchange_drives(drives);
+        let function = made?;
         match parameters.left_over() {
             None => Ok(function),
             Some(key) => Err(unknown(self.model, key).into()),
@@ -273,6 +305,16 @@ mod tests {
         ] {
             assert!(error(text).contains(told), "{text}: {}", error(text));
         }
+    }
+
+    #[test]
+    fn a_spec_is_had_at_another_speed() {
+        let spec: Spec = "disk,image=a,,b,speed=full,ro".parse().unwrap();
+        let other = spec.at_speed("super").unwrap();
+        assert_eq!(other.to_string(), "disk,speed=super,image=a,,b,ro");
+        assert_eq!(other.speed(), Speed::Super);
+        let told = spec.at_speed("low").unwrap_err().to_string();
+        assert!(told.contains("it takes one of high, full, super"), "{told}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod attach;
 mod bench;
+mod control;
 mod demo;
 mod descriptors;
 mod detach;
@@ -57,6 +58,7 @@ enum Command {
     Demo(demo::Arguments),
     Devices(devices::Arguments),
     Serve(serve::Arguments),
+    Control(control::Arguments),
     Attach(attach::Arguments),
     List(list::Arguments),
     Show(show::Arguments),
@@ -81,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Control(arguments) => control::run(arguments),
         Command::Attach(arguments) => attach::run(&arguments),
         Command::List(arguments) => list::run(&arguments),
         Command::Show(arguments) => show::run(&arguments),

@@ -1,13 +1,15 @@
 //! `usbwright serve`: exports devices over USB/IP until it is told to end.
 
-use std::{process::ExitCode, thread, time::Instant};
+use std::{process::ExitCode, sync::Arc, thread, time::Instant};
 
 use anyhow::Context as _;
 use tokio::{
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
 use usbwright::{
+    control::{ControlAddress, Devices, Listener},
     emulator::{
         Bus, BusId,
         server::{Address, Limits, Server},
@@ -33,12 +35,16 @@ A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -
 USB/IP has no authentication: whoever reaches an address may use the devices.")]
 pub(super) struct Arguments {
     /// A device to export.
-    #[arg(value_name = "SPEC", required = true)]
+    #[arg(value_name = "SPEC", required_unless_present = "control")]
     specs: Vec<Source>,
 
     /// Where to listen: IP:PORT, IP for port 3240, or unix:/PATH.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3240")]
     listen: Vec<Address>,
+
+    /// Have `usbwright control` at the devices while they run, by this UNIX socket: unix:/PATH.
+    #[arg(long, value_name = "ADDR")]
+    control: Option<ControlAddress>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -56,12 +62,19 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut terminated = signal(SignalKind::terminate())?;
     descriptors::make_room(arguments.specs.len());
     let bus = Bus::new();
+    let devices = arguments
+        .control
+        .as_ref()
+        .map(|_| Devices::new(bus.clone(), Handle::current()));
     let lines = tokio::select! {
-        plugged = plug_in_background(&bus, &arguments.specs) => plugged?,
+        plugged = plug_all(&bus, devices.as_ref(), &arguments.specs) => plugged?,
         _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
     };
     let mut server = Server::new(bus.clone(), Limits::default());
+    if let Some(devices) = &devices {
+        server = server.observed_by(Arc::new(devices.clone()));
+    }
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
         lines.tell(&device.bus_id)?;
@@ -73,36 +86,83 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("can't listen at {address}"))?;
         print(&format!("listening at {bound}"))?;
     }
+    let control = listen_for_control(arguments.control.as_ref(), devices.as_ref())?;
     print("ready")?;
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
     }
+    drop(control);
     server.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The serial lines of devices; they are disconnected where this is dropped.
-pub(super) struct Lines(Vec<(BusId, Connected)>);
+#[derive(Default)]
+pub(super) struct Lines(Vec<(BusId, Vec<Connected>)>);
 
 impl Lines {
     /// Prints where the other ends of a device's lines are.
     pub(super) fn tell(&self, bus_id: &BusId) -> anyhow::Result<()> {
-        let mut lines = self.0.iter().filter(|(id, _)| id == bus_id);
-        lines.try_for_each(|(_, line)| print(&format!("{bus_id}: {line}")))
+        let of_the_device = self.0.iter().filter(|(id, _)| id == bus_id);
+        let mut lines = of_the_device.flat_map(|(_, lines)| lines);
+        lines.try_for_each(|line| print(&format!("{bus_id}: {line}")))
     }
 }
 
-/// Does what [`plug`] does on a thread where it may block, and which has ended when this returns. Where the future is dropped, a device that
-/// is still being asked for, elsewhere, is not waited for.
+fn listen_for_control(
+    address: Option<&ControlAddress>,
+    devices: Option<&Devices>,
+) -> anyhow::Result<Option<Listener>> {
+    let (Some(address), Some(devices)) = (address, devices) else {
+        return Ok(None);
+    };
+    let listener = Listener::bind(address, devices)
+        .with_context(|| format!("can't listen for control at {address}"))?;
+    print(&format!("controlled at {address}"))?;
+    Ok(Some(listener))
+}
+
+/// Plugs devices in, by those that are controlled if they are; these have their lines then, and tell of them.
+async fn plug_all(bus: &Bus, devices: Option<&Devices>, specs: &[Source]) -> anyhow::Result<Lines> {
+    let Some(devices) = devices else {
+        return plug_in_background(bus, specs).await;
+    };
+    let devices = devices.clone();
+    let plug = move |spec: &Source| {
+        let bus_id = devices.plug(spec)?;
+        let lines = devices.lines(&bus_id);
+        lines
+            .iter()
+            .try_for_each(|line| print(&format!("{bus_id}: {line}")))
+    };
+    in_background(specs.to_vec(), plug).await?;
+    Ok(Lines::default())
+}
+
+/// Has the devices plugged in on a thread where that may block, and which has ended when this returns. Where the future is dropped, a
+/// device that is still being asked for, elsewhere, is not waited for.
 pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<Lines> {
-    let (bus, specs) = (bus.clone(), specs.to_vec());
+    let bus = bus.clone();
+    let now = Instant::now();
+    let plugged = in_background(specs.to_vec(), move |spec| plug(&bus, spec, now)).await?;
+    Ok(Lines(plugged))
+}
+
+/// Plugs devices in, those with a bus id of their own first, so that no other takes it.
+async fn in_background<T: Send + 'static>(
+    specs: Vec<Source>,
+    plug: impl Fn(&Source) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<Vec<T>> {
     let (tell, told) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("plug".to_owned())
         .spawn(move || {
+            let (named, others): (Vec<_>, Vec<_>) =
+                specs.iter().partition(|it| it.bus_id().is_some());
+            let plugged = named.into_iter().chain(others).map(plug).collect();
             // Nobody listens any more where a signal has come.
-            let _ = tell.send(plug(&bus, &specs));
+            let _ = tell.send(plugged);
         })?;
     let plugged = told.await;
     match thread.join() {
@@ -111,20 +171,13 @@ pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::R
     }
 }
 
-/// Makes or takes the devices and plugs them in; those with a bus id of their own first, so that no other takes it.
-fn plug(bus: &Bus, specs: &[Source]) -> anyhow::Result<Lines> {
-    let now = Instant::now();
-    let mut lines = Vec::new();
-    let (named, others): (Vec<_>, Vec<_>) = specs.iter().partition(|it| it.bus_id().is_some());
-    for spec in named.into_iter().chain(others) {
-        let device = spec
-            .open_with_handles(now)
-            .with_context(|| format!("can't have {spec}"))?;
-        let bus_id = bus
-            .plug(device.port, spec.bus_id().cloned())
-            .with_context(|| format!("can't plug {spec} in"))?;
-        let connected = device.connected.into_iter();
-        lines.extend(connected.map(|line| (bus_id.clone(), line)));
-    }
-    Ok(Lines(lines))
+/// Makes or takes a device and plugs it in; with its lines.
+fn plug(bus: &Bus, spec: &Source, now: Instant) -> anyhow::Result<(BusId, Vec<Connected>)> {
+    let device = spec
+        .open_with_handles(now)
+        .with_context(|| format!("can't have {spec}"))?;
+    let bus_id = bus
+        .plug(device.port, spec.bus_id().cloned())
+        .with_context(|| format!("can't plug {spec} in"))?;
+    Ok((bus_id, device.connected))
 }

@@ -10,7 +10,7 @@ mod operations;
 mod room;
 mod session;
 
-use std::{io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use tokio::{
     sync::{Semaphore, watch},
@@ -25,7 +25,7 @@ pub use self::{
     link::{Ended, serve},
     session::SessionError,
 };
-use crate::bus::Bus;
+use crate::bus::{Bus, BusId};
 
 pub use usbwright_wire_io::widen;
 
@@ -57,11 +57,22 @@ impl Default for Limits {
     }
 }
 
+/// Whom a server tells when a client has a device, and when it has it no more. It is called where the server attends to every client,
+/// and must not block.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A client has imported a device.
+    fn attached(&self, device: &BusId, peer: &str);
+
+    /// It has let go of the device, or has lost it. The device is free again, or gone.
+    fn released(&self, device: &BusId, peer: &str, reason: &str);
+}
+
 /// A server of a bus's devices. Dropping it ends it; [`stop`](Self::stop) waits for its end, too.
 #[derive(Debug)]
 pub struct Server {
     bus: Bus,
     limits: Limits,
+    observer: Option<Arc<dyn Observer>>,
     visitors: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     listeners: JoinSet<()>,
@@ -73,10 +84,17 @@ impl Server {
         Self {
             bus,
             limits,
+            observer: None,
             visitors: Arc::new(Semaphore::new(limits.visitors)),
             stop: watch::Sender::new(false),
             listeners: JoinSet::new(),
         }
+    }
+
+    /// Has somebody told who attaches devices, at the addresses that are listened at from then on.
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Begins to listen at an address, and tells where it is: a TCP port of 0 is replaced by the one that was chosen.
@@ -96,6 +114,7 @@ impl Server {
         let visitor = Visitor {
             bus: self.bus.clone(),
             limits: self.limits,
+            observer: self.observer.clone(),
             stop: self.stop.subscribe(),
         };
         let visitors = Arc::clone(&self.visitors);
@@ -115,6 +134,7 @@ impl Server {
 struct Visitor {
     bus: Bus,
     limits: Limits,
+    observer: Option<Arc<dyn Observer>>,
     stop: watch::Receiver<bool>,
 }
 

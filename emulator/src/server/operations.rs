@@ -126,6 +126,9 @@ impl Visitor {
         let peer = connection.peer().to_owned();
         let socket: Arc<OwnedFd> = Arc::new(connection.into_socket()?);
         info!(%peer, busid = %bus_id, "imported");
+        if let Some(observer) = &self.observer {
+            observer.attached(&bus_id, &peer);
+        }
         let (ended, end) = oneshot::channel();
         let limits = self.limits;
         let path = Arc::clone(&socket);
@@ -137,26 +140,34 @@ impl Visitor {
                 let _ = ended.send(reason);
             })?;
         let mut end = end;
-        tokio::select! {
+        let reason = tokio::select! {
             reason = &mut end => log_end(&peer, &bus_id, reason.ok()),
             () = stopped(&mut self.stop) => {
                 // The thread sees the end of the stream, and gives the device back.
                 let _ = rustix::net::shutdown(&*socket, rustix::net::Shutdown::Both);
                 let _ = end.await;
+                "the server ends".to_owned()
             }
+        };
+        if let Some(observer) = &self.observer {
+            observer.released(&bus_id, &peer, &reason);
         }
         Ok(())
     }
 }
 
-fn log_end(peer: &str, bus_id: &BusId, reason: Option<link::Ended>) {
-    match reason {
-        Some(reason @ (link::Ended::Closed | link::Ended::Unplugged)) => {
-            info!(%peer, busid = %bus_id, "released: {reason}");
-        }
-        Some(reason) => warn!(%peer, busid = %bus_id, "released: {reason}"),
-        None => warn!(%peer, busid = %bus_id, "released: the data path panicked"),
+/// Logs why a session has ended, and gives the reason.
+fn log_end(peer: &str, bus_id: &BusId, reason: Option<link::Ended>) -> String {
+    let expected = matches!(reason, Some(link::Ended::Closed | link::Ended::Unplugged));
+    let reason = match reason {
+        Some(reason) => reason.to_string(),
+        None => "the data path panicked".to_owned(),
+    };
+    match expected {
+        true => info!(%peer, busid = %bus_id, "released: {reason}"),
+        false => warn!(%peer, busid = %bus_id, "released: {reason}"),
     }
+    reason
 }
 
 /// Fills `buffer`; `false` where the client has left before its first byte.

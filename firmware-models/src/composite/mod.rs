@@ -16,6 +16,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use usbwright_emulator::{
     Context, Firmware, In, Out, Part,
@@ -25,7 +27,9 @@ use usbwright_emulator::{
     },
 };
 
-use crate::{BuildError, Function, Model, Parameter, ParameterError, Parameters, Spec, words};
+use crate::{
+    BuildError, Function, Model, Parameter, ParameterError, Parameters, Spec, disk::Drive, words,
+};
 
 /// The composite device among the models.
 pub(crate) const MODEL: Model = Model {
@@ -67,7 +71,11 @@ fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildErro
     identity = identity.serial(serial.as_deref().unwrap_or("0"));
     let (mut firmwares, mut handles, mut specs) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(text) = parameters.text("of")? {
-        let function = function(&text, speed)?;
+        let mut drives = VecDeque::new();
+        parameters.exchange_drives(&mut drives);
+        let function = function(&text, speed, &mut drives);
+        parameters.exchange_drives(&mut drives);
+        let function = function?;
         firmwares.push(function.firmware);
         handles.extend(function.handles);
         specs.push(text);
@@ -86,7 +94,11 @@ fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildErro
 }
 
 /// Makes one function, and says of what is wrong which one it was.
-fn function(text: &str, speed: Speed) -> Result<Function, BuildError> {
+fn function(
+    text: &str,
+    speed: Speed,
+    drives: &mut VecDeque<Drive>,
+) -> Result<Function, BuildError> {
     let wrong = |rule: String| ParameterError::Value {
         key: "of".to_owned(),
         value: text.to_owned(),
@@ -112,10 +124,11 @@ fn function(text: &str, speed: Speed) -> Result<Function, BuildError> {
         let rule = format!("{} does not run at {} speed", model.name, speed.name());
         return Err(wrong(rule).into());
     }
-    spec.function(speed).map_err(|cause| BuildError::Function {
-        spec: text.to_owned(),
-        cause: Box::new(cause),
-    })
+    spec.function(speed, drives)
+        .map_err(|cause| BuildError::Function {
+            spec: text.to_owned(),
+            cause: Box::new(cause),
+        })
 }
 
 /// The firmware of a device of several functions.

@@ -53,6 +53,7 @@
 mod bulk_only;
 mod descriptors;
 mod drive;
+mod media;
 pub mod medium;
 mod options;
 mod scsi;
@@ -68,10 +69,11 @@ use usbwright_emulator::{
 
 use self::{bulk_only::BulkOnly, scsi::Target, uas::Uas};
 pub use self::{
-    drive::{Drive, DriveError},
+    drive::{Drive, DriveError, DriveState, Place},
+    media::{Media, MediaChanges, MediaError},
     scsi::{BlockSize, Identity, Unit},
 };
-use crate::{BuildError, Function, Model, Parameters};
+use crate::{BuildError, Function, Handle, Model, Parameters};
 
 /// Bulk-Only Mass Storage Reset (Bulk-Only Transport 1.0 §3.1).
 const RESET: u8 = 0xff;
@@ -92,11 +94,12 @@ pub(crate) const MODEL: Model = Model {
 fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
+    let media = Handle::Disk(Media::of(&units));
     let mut disk = Disk::new(speed, strings, units);
     if !uas {
         disk = disk.bulk_only();
     }
-    Ok(Function::new(disk))
+    Ok(Function::new(disk).handle(media))
 }
 
 /// What a disk is called, in its USB descriptors.

@@ -176,7 +176,9 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), 
         revision: "0100".to_owned(),
         serial: strings.serial.clone(),
     };
-    let units = units.into_iter().map(|unit| unit.make(&identity));
+    let units = units
+        .into_iter()
+        .map(|unit| unit.make(&identity, parameters.kept_drive()));
     let units = units.collect::<Result<_, _>>()?;
     Ok((strings, units))
 }
@@ -249,7 +251,22 @@ impl UnitOptions {
         Self::take(&mut parameters)
     }
 
-    fn make(self, identity: &Identity) -> Result<Unit, BuildError> {
+    fn make(self, identity: &Identity, kept: Option<Drive>) -> Result<Unit, BuildError> {
+        let drive = match kept {
+            Some(drive) => drive,
+            None => Drive::new(self.checked_medium()?),
+        };
+        let mut unit = Unit::new(drive, self.block, identity.clone());
+        if self.read_only {
+            unit = unit.read_only();
+        }
+        if self.removable {
+            unit = unit.removable();
+        }
+        Ok(unit)
+    }
+
+    fn checked_medium(&self) -> Result<Option<Box<dyn Medium>>, BuildError> {
         let medium = self.medium()?;
         if let Some(medium) = &medium {
             let (size, block) = (medium.size(), self.block.bytes());
@@ -259,14 +276,7 @@ impl UnitOptions {
                 )));
             }
         }
-        let mut unit = Unit::new(Drive::new(medium), self.block, identity.clone());
-        if self.read_only {
-            unit = unit.read_only();
-        }
-        if self.removable {
-            unit = unit.removable();
-        }
-        Ok(unit)
+        Ok(medium)
     }
 
     fn medium(&self) -> Result<Option<Box<dyn Medium>>, BuildError> {

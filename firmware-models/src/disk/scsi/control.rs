@@ -46,6 +46,7 @@ pub(super) fn start_stop_unit(unit: &mut Unit, cdb: &Cdb) -> Result<Task, Sense>
     }
     if tray {
         unit.drive.tray().load();
+        unit.drive.note();
     }
     unit.stopped = false;
     Ok(Task::Done)

@@ -112,6 +112,7 @@ impl Unit {
             Work::Flush => {
                 let result = self.loaded().medium()?.flush();
                 result.map_err(|error| Sense::of_flush(&error))?;
+                self.drive.note_flush();
                 Ok(false)
             }
             Work::Stop { eject } => {
@@ -119,6 +120,7 @@ impl Unit {
                 self.step(&mut Work::Flush)?;
                 if eject {
                     self.drive.tray().eject();
+                    self.drive.note();
                 } else {
                     self.stopped = true;
                 }

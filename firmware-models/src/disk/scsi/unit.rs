@@ -105,6 +105,14 @@ impl Unit {
         self
     }
 
+    pub(in crate::disk) fn is_removable(&self) -> bool {
+        self.removable
+    }
+
+    pub(in crate::disk) fn block_size(&self) -> BlockSize {
+        self.block
+    }
+
     pub(super) fn loaded(&self) -> Loaded<'_> {
         Loaded(self.drive.tray())
     }
@@ -139,6 +147,8 @@ impl Unit {
         tray.load();
         tray.changed = false;
         tray.prevented = false;
+        drop(tray);
+        self.drive.note();
     }
 
     /// Takes what has to be told before anything else is done.
@@ -150,5 +160,11 @@ impl Unit {
         }
         drop(tray);
         self.attention.take()
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        self.drive.leave();
     }
 }
