@@ -188,7 +188,7 @@ impl Source {
     }
 
     /// As [`open_with_handles`](Self::open_with_handles), for a device that was taken off its bus: it has what it had
-    /// ([`Spec::build_again`]). Its serial lines are to be disconnected before.
+    /// ([`Spec::build_again`]). What was at the other ends of its serial lines is to be disconnected before.
     ///
     /// # Errors
     /// As there.

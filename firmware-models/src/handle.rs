@@ -58,10 +58,10 @@ pub enum Handle {
     Tablet(Tablet),
     /// Sticks and buttons.
     Gamepad(Gamepad),
-    /// The media of a disk.
-    Disk(Media),
     /// The other end of the line of a `serial`.
     Serial(Terminal),
+    /// The media of a disk.
+    Disk(Media),
 }
 
 /// What a user sees of a function.
@@ -73,10 +73,10 @@ pub enum State {
     Keyboard(KeyboardState),
     /// Of a mouse, a tablet or a gamepad.
     Pointer(PointerState),
-    /// Of a disk, for each logical unit.
-    Disk(Vec<DriveState>),
     /// Of `serial`.
     Serial(serial::State),
+    /// Of a disk, for each logical unit.
+    Disk(Vec<DriveState>),
 }
 
 /// Waits for a function's changes, as the `changes` of its own handle does.
@@ -88,10 +88,10 @@ pub enum Changes {
     Keyboard(shared::Changes<KeyboardState>),
     /// Of a mouse, a tablet or a gamepad.
     Pointer(shared::Changes<PointerState>),
-    /// Of a disk.
-    Disk(MediaChanges),
     /// Of `serial`.
     Serial(serial::Changes),
+    /// Of a disk.
+    Disk(MediaChanges),
 }
 
 impl Handle {
@@ -103,8 +103,8 @@ impl Handle {
             Self::Mouse(_) => "mouse",
             Self::Tablet(_) => "tablet",
             Self::Gamepad(_) => "gamepad",
-            Self::Disk(_) => "disk",
             Self::Serial(_) => "serial",
+            Self::Disk(_) => "disk",
         }
     }
 
@@ -124,8 +124,8 @@ impl Handle {
             Self::Mouse(mouse) => State::Pointer(mouse.state()),
             Self::Tablet(tablet) => State::Pointer(tablet.state()),
             Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
-            Self::Disk(media) => State::Disk(media.state()),
             Self::Serial(terminal) => State::Serial(terminal.state()),
+            Self::Disk(media) => State::Disk(media.state()),
         }
     }
 
@@ -137,8 +137,8 @@ impl Handle {
             Self::Mouse(mouse) => Changes::Pointer(mouse.changes()),
             Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
             Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
-            Self::Disk(media) => Changes::Disk(media.changes()),
             Self::Serial(terminal) => Changes::Serial(terminal.changes()),
+            Self::Disk(media) => Changes::Disk(media.changes()),
         }
     }
 }
@@ -156,8 +156,8 @@ impl Changes {
             Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
             Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
             Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
-            Self::Disk(changes) => changes.poll_next(cx).map(|it| it.map(State::Disk)),
             Self::Serial(changes) => changes.poll_next(cx).map(|it| it.map(State::Serial)),
+            Self::Disk(changes) => changes.poll_next(cx).map(|it| it.map(State::Disk)),
         }
     }
 }

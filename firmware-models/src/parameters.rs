@@ -163,14 +163,9 @@ impl Parameters {
         }
     }
 
-    /// Has a disk made with drives that there are already, the first unit with the first of them.
-    pub(crate) fn keep(&mut self, drives: VecDeque<Drive>) {
-        self.drives = drives;
-    }
-
-    /// Takes all drives that are kept.
-    pub(crate) fn kept(&mut self) -> VecDeque<Drive> {
-        std::mem::take(&mut self.drives)
+    /// Exchanges the drives that there are already, and that disks are made with, the first unit with the first of them.
+    pub(crate) fn exchange_drives(&mut self, drives: &mut VecDeque<Drive>) {
+        std::mem::swap(&mut self.drives, drives);
     }
 
     /// Takes the next drive that is kept.

@@ -154,16 +154,17 @@ impl Spec {
         Ok(Made { device, handles })
     }
 
-    /// Makes what goes into a device that runs at `speed`; a disk takes its drives from those that there are already.
+    /// Makes what goes into a device that runs at `speed`. Disks are made with the drives, as far as there are any, and take them away.
     pub(crate) fn function(
         &self,
         speed: Speed,
         drives: &mut VecDeque<Drive>,
     ) -> Result<Function, BuildError> {
         let mut parameters = self.parameters.clone();
-        parameters.keep(std::mem::take(drives));
-        let function = (self.model.make)(speed, &mut parameters)?;
-        *drives = parameters.kept();
+        parameters.exchange_drives(drives);
+        let made = (self.model.make)(speed, &mut parameters);
+        parameters.exchange_drives(drives);
+        let function = made?;
         match parameters.left_over() {
             None => Ok(function),
             Some(key) => Err(unknown(self.model, key).into()),

@@ -97,6 +97,19 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The serial lines of devices; they are disconnected where this is dropped.
+#[derive(Default)]
+pub(super) struct Lines(Vec<(BusId, Vec<Connected>)>);
+
+impl Lines {
+    /// Prints where the other ends of a device's lines are.
+    pub(super) fn tell(&self, bus_id: &BusId) -> anyhow::Result<()> {
+        let of_the_device = self.0.iter().filter(|(id, _)| id == bus_id);
+        let mut lines = of_the_device.flat_map(|(_, lines)| lines);
+        lines.try_for_each(|line| print(&format!("{bus_id}: {line}")))
+    }
+}
+
 fn listen_for_control(
     address: Option<&ControlAddress>,
     devices: Option<&Devices>,
@@ -110,46 +123,21 @@ fn listen_for_control(
     Ok(Some(listener))
 }
 
-/// Plugs devices in, by those that are controlled if they are: these have their lines as well.
+/// Plugs devices in, by those that are controlled if they are; these have their lines then, and tell of them.
 async fn plug_all(bus: &Bus, devices: Option<&Devices>, specs: &[Source]) -> anyhow::Result<Lines> {
     let Some(devices) = devices else {
         return plug_in_background(bus, specs).await;
     };
-    let its = devices.clone();
-    let plugged = in_background(specs.to_vec(), move |spec| Ok(its.plug(spec)?)).await?;
-    let lines = plugged.into_iter().flat_map(|bus_id| {
-        let told = devices.lines(&bus_id);
-        told.into_iter().map(move |line| (bus_id.clone(), line))
-    });
-    Ok(Lines {
-        told: lines.collect(),
-        _connected: Vec::new(),
-    })
-}
-
-/// Where the other ends of devices' serial lines are. Those of devices that are not controlled are disconnected where this is dropped.
-#[derive(Default)]
-pub(super) struct Lines {
-    told: Vec<(BusId, String)>,
-    _connected: Vec<Connected>,
-}
-
-impl Lines {
-    fn of(devices: Vec<(BusId, Vec<Connected>)>) -> Self {
-        let mut lines = Self::default();
-        for (bus_id, connected) in devices {
-            let told = connected.iter().map(|it| (bus_id.clone(), it.to_string()));
-            lines.told.extend(told);
-            lines._connected.extend(connected);
-        }
+    let devices = devices.clone();
+    let plug = move |spec: &Source| {
+        let bus_id = devices.plug(spec)?;
+        let lines = devices.lines(&bus_id);
         lines
-    }
-
-    /// Prints where the other ends of a device's lines are.
-    pub(super) fn tell(&self, bus_id: &BusId) -> anyhow::Result<()> {
-        let mut lines = self.told.iter().filter(|(id, _)| id == bus_id);
-        lines.try_for_each(|(_, line)| print(&format!("{bus_id}: {line}")))
-    }
+            .iter()
+            .try_for_each(|line| print(&format!("{bus_id}: {line}")))
+    };
+    in_background(specs.to_vec(), plug).await?;
+    Ok(Lines::default())
 }
 
 /// Has the devices plugged in on a thread where that may block, and which has ended when this returns. Where the future is dropped, a
@@ -158,7 +146,7 @@ pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::R
     let bus = bus.clone();
     let now = Instant::now();
     let plugged = in_background(specs.to_vec(), move |spec| plug(&bus, spec, now)).await?;
-    Ok(Lines::of(plugged))
+    Ok(Lines(plugged))
 }
 
 /// Plugs devices in, those with a bus id of their own first, so that no other takes it.
@@ -183,7 +171,7 @@ async fn in_background<T: Send + 'static>(
     }
 }
 
-/// Makes or takes a device and plugs it in.
+/// Makes or takes a device and plugs it in; with its lines.
 fn plug(bus: &Bus, spec: &Source, now: Instant) -> anyhow::Result<(BusId, Vec<Connected>)> {
     let device = spec
         .open_with_handles(now)

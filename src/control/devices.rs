@@ -106,16 +106,15 @@ impl Devices {
         before: &[Handle],
     ) -> Result<BusId, ControlError> {
         let spec = source.to_string();
+        let opened = source.open_again(Instant::now(), before);
         let Opened {
             port,
             handles,
             connected,
-        } = source
-            .open_again(Instant::now(), before)
-            .map_err(|cause| ControlError::Open {
-                spec: spec.clone(),
-                cause,
-            })?;
+        } = opened.map_err(|cause| ControlError::Open {
+            spec: spec.clone(),
+            cause,
+        })?;
         let speed = port.summary().speed;
         let name = Name::default();
         let port = Watched::new(port, Arc::clone(&name), self.events().clone());
@@ -143,6 +142,16 @@ impl Devices {
         Ok(bus_id)
     }
 
+    /// Where the other ends of a device's serial lines are.
+    pub fn lines(&self, bus_id: &BusId) -> Vec<String> {
+        let plugged = self.plugged();
+        let lines = plugged.get(bus_id).into_iter();
+        lines
+            .flat_map(|entry| &entry.connected)
+            .map(ToString::to_string)
+            .collect()
+    }
+
     /// Has the changes of functions told.
     fn watch(&self, bus_id: &BusId, handles: &[Handle]) -> Vec<AbortHandle> {
         let watched = (1..).zip(handles).filter_map(|(function, handle)| {
@@ -167,14 +176,6 @@ impl Devices {
             Some(watcher.abort_handle())
         });
         watched.collect()
-    }
-
-    /// Where the other ends of a device's serial lines are.
-    pub fn lines(&self, bus_id: &BusId) -> Vec<String> {
-        let plugged = self.plugged();
-        let entry = plugged.get(bus_id);
-        let connected = entry.into_iter().flat_map(|it| &it.connected);
-        connected.map(ToString::to_string).collect()
     }
 
     /// Takes a device off the bus, and off whoever has it.
@@ -219,6 +220,7 @@ impl Devices {
         };
         let before = self.take(&target.bus_id);
         let mut before = before.ok_or_else(|| self.missing(device))?;
+        // The new device's lines may want the same addresses.
         before.connected.clear();
         self.plug_as(&source, Some(target.bus_id), &before.handles)
     }
@@ -301,6 +303,7 @@ impl Devices {
                 "in_use": device.in_use,
                 "by": entry.by,
                 "functions": functions,
+                "lines": entry.connected.iter().map(ToString::to_string).collect::<Vec<_>>(),
             }))
         });
         listed.collect()

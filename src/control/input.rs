@@ -32,6 +32,7 @@ pub(super) fn act(handle: &Handle, request: &Request) -> Option<Result<(), Refus
         Handle::Tablet(tablet) => on_tablet(tablet, request),
         Handle::Gamepad(gamepad) => on_gamepad(gamepad, request),
         Handle::Disk(media) => on_disk(media, request),
+        // What is at the other end of its line sets the line's signals.
         Handle::Serial(terminal) => on_serial(terminal, request),
     }
 }

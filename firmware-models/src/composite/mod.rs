@@ -70,9 +70,12 @@ fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildErro
     let serial = parameters.printable("serial")?;
     identity = identity.serial(serial.as_deref().unwrap_or("0"));
     let (mut firmwares, mut handles, mut specs) = (Vec::new(), Vec::new(), Vec::new());
-    let mut drives = parameters.kept();
     while let Some(text) = parameters.text("of")? {
-        let function = function(&text, speed, &mut drives)?;
+        let mut drives = VecDeque::new();
+        parameters.exchange_drives(&mut drives);
+        let function = function(&text, speed, &mut drives);
+        parameters.exchange_drives(&mut drives);
+        let function = function?;
         firmwares.push(function.firmware);
         handles.extend(function.handles);
         specs.push(text);

@@ -94,12 +94,12 @@ pub(crate) const MODEL: Model = Model {
 fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
-    let handle = Handle::Disk(Media::of(&units));
+    let media = Handle::Disk(Media::of(&units));
     let mut disk = Disk::new(speed, strings, units);
     if !uas {
         disk = disk.bulk_only();
     }
-    Ok(Function::new(disk).handle(handle))
+    Ok(Function::new(disk).handle(media))
 }
 
 /// What a disk is called, in its USB descriptors.
