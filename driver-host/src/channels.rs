@@ -26,6 +26,17 @@ pub trait Channels: Send + Sync + 'static {
 /// A stack that is being served; dropping it ends that.
 pub type Serving = Box<dyn Send>;
 
+/// A manager's reflector sends them. It knows itself what of theirs is critical, and tells the manager.
+pub(crate) fn reflected(
+    stack: &Stack,
+    data: OwnedFd,
+    cancel: OwnedFd,
+    _: Operations,
+) -> io::Result<Serving> {
+    let serving = usbwright_reflector::host::Serving::start(stack.clone(), data, cancel)?;
+    Ok(Box::new(serving))
+}
+
 impl<F> Channels for F
 where
     F: Fn(&Stack, OwnedFd, OwnedFd, Operations) -> io::Result<Serving> + Send + Sync + 'static,

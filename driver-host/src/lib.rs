@@ -57,16 +57,24 @@ type Add = Box<dyn Fn(StackBuilder) -> StackBuilder + Send + Sync>;
 
 /// The drivers of a host executable.
 #[must_use]
-#[derive(Default)]
 pub struct Drivers {
     drivers: Vec<(String, Add)>,
-    channels: Option<Box<dyn Channels>>,
+    channels: Box<dyn Channels>,
+}
+
+impl Default for Drivers {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Drivers {
-    /// None yet.
+    /// None yet. Requests of applications come from the manager's [reflector](usbwright_reflector).
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            drivers: Vec::new(),
+            channels: Box::new(channels::reflected),
+        }
     }
 
     /// Adds a driver, and what makes it.
@@ -81,9 +89,9 @@ impl Drivers {
         self
     }
 
-    /// What carries the requests of applications to stacks.
+    /// What else carries the requests of applications to stacks.
     pub fn channels(mut self, channels: impl Channels) -> Self {
-        self.channels = Some(Box::new(channels));
+        self.channels = Box::new(channels);
         self
     }
 

@@ -107,17 +107,13 @@ impl StackThread {
         let port = RemotePort::new(sockets.device, &self.build.device)?;
         let device = Options::new().open(port).wait()?;
         let stack = builder.usb_device(device).start()?;
-        let serving = match (sockets.channels, &self.host.drivers.channels) {
-            (None, _) => None,
-            (Some((data, cancel)), Some(channels)) => {
-                let operations = self.operations();
-                Some(channels.serve(&stack, data, cancel, operations)?)
-            }
-            (Some(_), None) => return Err("this host can't serve applications".into()),
-        };
+        let serving = sockets.channels.map(|(data, cancel)| {
+            let channels = &self.host.drivers.channels;
+            channels.serve(&stack, data, cancel, self.operations())
+        });
         Ok(Running {
             stack,
-            serving,
+            serving: serving.transpose()?,
             device: watched,
         })
     }

@@ -1,5 +1,6 @@
 //! The devices that a driver manager has from here: models, other servers' devices, and real ones.
 
+mod applications;
 mod exported;
 mod real;
 
@@ -7,6 +8,7 @@ use std::{sync::Arc, time::Instant};
 
 use usbwright_driver_manager::manager::{Connection, Offer, OpenError, Plug, ids_of};
 
+pub use self::applications::{Applications, device_name};
 pub use self::exported::{ExportError, Exported};
 use self::real::RealDevices;
 use crate::{

@@ -207,10 +207,24 @@ impl Engine {
                     self.policy.ended(host, device, number);
                 }
             }
+            Input::BadReply(device, detail) => self.bad_answer(device, detail),
             Input::End(grace) => {
                 let now = self.now();
                 self.policy.end(grace, now);
             }
+        }
+    }
+
+    /// Whoever serves applications can make no sense of what a host has answered.
+    fn bad_answer(&mut self, device: DeviceKey, detail: String) {
+        if let Some(host) = self.policy.host_of(device) {
+            let fault = Fault {
+                device: Some(device),
+                detected_by: DetectedBy::Reflector,
+                detail,
+                ..Fault::new(Problem::BadReply)
+            };
+            self.policy.fault(host, fault);
         }
     }
 

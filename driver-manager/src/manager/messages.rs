@@ -173,7 +173,8 @@ impl Engine {
             known.starts += 1;
         }
         if let Some(channels) = &self.settings.channels {
-            channels.started(device);
+            let host = self.hosts.get(&key).map_or(0, |it| it.pid());
+            channels.started(device, host);
         }
         self.tell(self.event(EventKind::DriversLoaded, key, device));
     }

@@ -54,6 +54,7 @@ enum Input {
     Kill(HostKey, mpsc::Sender<bool>),
     Begun(DeviceKey, u64, Operation),
     Ended(DeviceKey, u64),
+    BadReply(DeviceKey, String),
     End(Duration),
 }
 
@@ -203,6 +204,11 @@ impl Plug {
     /// A device has gone.
     pub fn departed(&self, device: DeviceKey) {
         self.inputs.tell(Input::Departed(device));
+    }
+
+    /// What a device's host has answered to an application makes no sense: it is to be ended.
+    pub fn bad_reply(&self, device: DeviceKey, detail: String) {
+        self.inputs.tell(Input::BadReply(device, detail));
     }
 
     /// A device's host is asked for something critical on behalf of an application: to cancel, or to close a file. It has to end, or its driver to make progress, before the

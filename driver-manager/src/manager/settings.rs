@@ -49,8 +49,8 @@ pub trait Channels: Send + Sync + 'static {
     /// Where they can't be made; the stack is not built then.
     fn attach(&self, device: DeviceKey, name: &str) -> io::Result<HostEnds>;
 
-    /// The stack has started, and may be opened.
-    fn started(&self, device: DeviceKey);
+    /// The stack has started in the process `host`, and may be opened.
+    fn started(&self, device: DeviceKey, host: u32);
 
     /// What applications have asked of the stack last, for people: up to 16 requests, the oldest first. It is asked when the host has failed, before [`detach`](Self::detach).
     fn last_requests(&self, _device: DeviceKey) -> Vec<String> {

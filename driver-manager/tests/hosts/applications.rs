@@ -43,7 +43,7 @@ impl Channels for StandIn {
         })
     }
 
-    fn started(&self, device: DeviceKey) {
+    fn started(&self, device: DeviceKey, _: u32) {
         let (attached, ends) = self.attached.lock().unwrap().pop().unwrap();
         assert_eq!(attached, device);
         // The test may have seen enough.

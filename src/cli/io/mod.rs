@@ -3,10 +3,10 @@
 mod control;
 mod read;
 mod session;
-mod sink;
+pub(super) mod sink;
 mod step;
 mod stop;
-mod words;
+pub(super) mod words;
 mod write;
 
 use std::{future::Future, pin::Pin, process::ExitCode, task::Poll, time::Duration};

@@ -261,7 +261,7 @@ fn write_all(out: &mut impl Write, data: &Payload) -> io::Result<()> {
 }
 
 /// Writes bytes as `hexdump -C` does, from where they stand among all that came.
-fn dump(out: &mut impl Write, offset: u64, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::cli) fn dump(out: &mut impl Write, offset: u64, bytes: &[u8]) -> io::Result<()> {
     for (index, line) in bytes.chunks(LINE).enumerate() {
         write!(out, "{:08x} ", offset + (index * LINE) as u64)?;
         for place in 0..LINE {

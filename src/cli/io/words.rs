@@ -4,7 +4,7 @@ use bytes::Bytes;
 use usbwright::protocol::{Direction, EndpointAddress};
 
 /// A number, decimal or with `0x` hexadecimal.
-fn number(text: &str, most: u32) -> Result<u32, String> {
+pub(in crate::cli) fn number(text: &str, most: u32) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) if digits.bytes().all(|it| it.is_ascii_hexdigit()) => {
             u32::from_str_radix(digits, 16)
@@ -58,7 +58,7 @@ pub(super) fn endpoint(text: &str) -> Result<EndpointAddress, String> {
 }
 
 /// Bytes in hexadecimal digits; spaces, `:` and `,` may stand between them.
-pub(super) fn hex(text: &str) -> Result<Bytes, String> {
+pub(in crate::cli) fn hex(text: &str) -> Result<Bytes, String> {
     let digits: Vec<_> = text
         .strip_prefix("0x")
         .unwrap_or(text)

@@ -3,6 +3,7 @@
 mod check;
 mod control;
 mod events;
+mod io;
 mod kill_host;
 mod run;
 mod view;
@@ -23,6 +24,7 @@ enum StackCommand {
     List(view::ListArguments),
     Tree(view::TreeArguments),
     Events(events::Arguments),
+    Io(io::Arguments),
     KillHost(kill_host::Arguments),
 }
 
@@ -33,6 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         StackCommand::List(arguments) => view::list(arguments),
         StackCommand::Tree(arguments) => view::tree(arguments),
         StackCommand::Events(arguments) => events::run(arguments),
+        StackCommand::Io(arguments) => io::run(arguments),
         StackCommand::KillHost(arguments) => kill_host::run(arguments),
     }
 }

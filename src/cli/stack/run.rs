@@ -1,6 +1,8 @@
 //! `usbwright stack run`: the driver manager.
 
-use std::{fs::OpenOptions, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs::OpenOptions, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc, time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use sd_notify::NotifyState;
@@ -10,16 +12,17 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 use tracing::{debug, error};
-use usbwright::stack::Devices;
+use usbwright::stack::{Applications, Devices};
 use usbwright_driver_manager::{
-    manager::{Manager, Settings},
+    manager::{Channels, Manager, Settings},
     package::{HostCheck, Package},
     policy::DebugMode,
     record::Journal,
     service::Service,
 };
+use usbwright_reflector::{Rights, SecurityDescriptor, Subject};
 
-use super::control::Control;
+use super::{control::Control, io::name_space};
 use crate::cli::{
     open::{self, DeviceName},
     print,
@@ -43,6 +46,14 @@ pub(super) struct Arguments {
     #[arg(long = "device", required = true, value_name = "DEVICE")]
     devices: Vec<DeviceName>,
 
+    /// Where applications find the devices [default: $XDG_RUNTIME_DIR/usbwright/devices].
+    #[arg(long, value_name = "FOLDER")]
+    devices_in: Option<PathBuf>,
+
+    /// Let these open the devices as well, besides this user and root: user:UID, group:GID or everyone; may be given more than once.
+    #[arg(long, value_name = "WHOM")]
+    allow: Vec<Whom>,
+
     /// Write each event to this file, as a line of JSON.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
@@ -57,6 +68,25 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     control: Control,
+}
+
+/// Who may open devices.
+#[derive(Clone, Copy, Debug)]
+struct Whom(Subject);
+
+impl FromStr for Whom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let subject = match text.split_once(':') {
+            None if text == "everyone" => Some(Subject::Everyone),
+            Some(("user", id)) => id.parse().ok().map(Subject::User),
+            Some(("group", id)) => id.parse().ok().map(Subject::Group),
+            _ => None,
+        };
+        let rule = "write user:UID, group:GID or everyone, with a number";
+        subject.map(Self).ok_or_else(|| rule.to_owned())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -75,6 +105,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let packages = load(&arguments.packages)?;
     let path = arguments.control.path()?;
     let has = |what| arguments.debug.contains(&what);
+    let space = name_space(arguments.devices_in.as_deref());
+    let access = arguments
+        .allow
+        .iter()
+        .fold(SecurityDescriptor::owner_and_root(), |access, whom| {
+            access.allow(whom.0, Rights::CONNECT)
+        });
+    let applications = Applications::start(space, access).context("can't serve applications")?;
+    let applications = Arc::new(applications);
     let settings = Settings {
         debug: DebugMode {
             no_restarts: has(Debug::NoRestarts),
@@ -82,9 +121,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             no_deadlines: has(Debug::NoDeadlines),
         },
         journal: journal(arguments)?,
+        channels: Some(Arc::clone(&applications) as Arc<dyn Channels>),
         ..Settings::default()
     };
     let manager = Manager::start(packages, settings).context("can't start the manager")?;
+    applications.tell(manager.plug());
     let service = Service::listen(&path, manager.observer())?;
     let mut devices = Devices::new(manager.plug());
     for device in &arguments.devices {
