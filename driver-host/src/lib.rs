@@ -16,7 +16,7 @@
 //! }
 //! ```
 //!
-//! A driver manager starts such a program, once for a device or once for a pool of devices, as a [driver package](https://docs.rs/usbwright-driver-manager) says. It is told what to do over one
+//! A driver manager starts such a program, once for a device or once for a pool of devices, as a driver package says. It is told what to do over one
 //! descriptor; it opens nothing by itself, and is confined before any driver runs: [`Measure`] lists by what. Each stack has a thread of its own, so that a driver that takes its
 //! time holds up no other device; what a driver is called for is told to the manager as it begins and as it ends, so that one that hangs can be told from one that is slow. A driver
 //! that takes long within one callback, and knows that it gets on, says so: [`progress`].
