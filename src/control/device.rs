@@ -19,8 +19,14 @@ impl Devices {
                 let bus_id = self.blocking(move |devices| devices.plug(&source)).await?;
                 Ok(json!({ "device": bus_id.as_str() }))
             }
+            Request::Reload => {
+                let applied = self.blocking(Self::reload).await?;
+                Ok(json!(applied))
+            }
             Request::Unplug { device } => {
-                self.unplug(device)?;
+                let device = device.clone();
+                let unplug = move |devices: &Self| devices.unplug(&device);
+                self.blocking(unplug).await?;
                 Ok(Value::Null)
             }
             Request::Replug { device, speed } => {
