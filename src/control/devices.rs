@@ -3,19 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::RecvTimeoutError},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use tokio::{runtime::Handle as Runtime, task::AbortHandle, time::timeout};
+use tokio::{runtime::Handle as Runtime, task::AbortHandle};
 use tracing::warn;
 
 use super::{
     Applied, Bench, ControlError, Event,
     events::{self, Events, seen},
     input,
-    watched::{Name, Watched},
+    watched::{Gone, Name, Watched},
 };
 use crate::{
     emulator::{Bus, BusId, server::Observer},
@@ -57,6 +57,20 @@ struct Entry {
     watchers: Vec<AbortHandle>,
     /// Who has it.
     by: Option<String>,
+    /// Ends when the device does.
+    gone: Gone,
+}
+
+impl Entry {
+    /// Waits until nobody has a device any more that was taken off.
+    fn wait_until_gone(&self) {
+        if self.gone.recv_timeout(PARTING) == Err(RecvTimeoutError::Timeout) {
+            warn!(
+                "{} was unplugged, and is still in use after {PARTING:?}",
+                self.source
+            );
+        }
+    }
 }
 
 impl Drop for Entry {
@@ -165,7 +179,7 @@ impl Devices {
                 })?;
         let speed = port.summary().speed;
         let name = Name::default();
-        let port = Watched::new(port, Arc::clone(&name), self.events().clone());
+        let (port, gone) = Watched::new(port, Arc::clone(&name), self.events().clone());
         // Whoever takes it off in between finds it in the list as well.
         let mut plugged = self.plugged();
         let bus_id = match self.bus().plug(Box::new(port), bus_id) {
@@ -184,6 +198,7 @@ impl Devices {
             handles,
             watchers,
             by: None,
+            gone,
         };
         plugged.insert(bus_id.clone(), entry);
         Ok(bus_id)
@@ -223,24 +238,9 @@ impl Devices {
     pub fn unplug(&self, device: &str) -> Result<(), ControlError> {
         let bus_id = self.find(device)?.bus_id;
         if let Some(entry) = self.take(&bus_id) {
-            self.wait_until_gone(&entry.handles);
+            entry.wait_until_gone();
         }
         Ok(())
-    }
-
-    /// Waits until nobody has a device any more that was taken off.
-    fn wait_until_gone(&self, handles: &[Handle]) {
-        let gone = async {
-            for handle in handles {
-                let mut changes = handle.changes();
-                while changes.next().await.is_some() {}
-            }
-        };
-        self.0.runtime.block_on(async {
-            if timeout(PARTING, gone).await.is_err() {
-                warn!("a device that was unplugged is still in use after {PARTING:?}");
-            }
-        });
     }
 
     fn take(&self, bus_id: &BusId) -> Option<Entry> {
@@ -275,6 +275,7 @@ impl Devices {
         };
         let before = self.take(&target.bus_id);
         let before = before.ok_or_else(|| self.missing(device))?;
+        before.wait_until_gone();
         self.plug_as(&source, Some(target.bus_id), &before.handles)
     }
 
