@@ -66,7 +66,11 @@ impl Devices {
         let devices = self.clone();
         match tokio::task::spawn_blocking(move || action(&devices)).await {
             Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }

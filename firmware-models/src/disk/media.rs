@@ -127,7 +127,7 @@ impl Media {
     }
 }
 
-/// Waits for the changes of a disk's drives, as [`Changes`](crate::shared::Changes) does for one. It does not keep the drives.
+/// Waits for the changes of a disk's drives, as [`StateChanges`](crate::StateChanges) does for one. It does not keep the drives.
 #[derive(Debug)]
 pub struct MediaChanges(Vec<(shared::Changes<DriveState>, DriveState)>);
 
