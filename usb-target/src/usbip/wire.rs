@@ -156,12 +156,15 @@ impl Wire {
     /// Output waits until the server has worked off some of what it has got, or makes a pause.
     pub(super) fn hold(&self) {
         self.stuck.store(false, Ordering::Relaxed);
-        self.holds.store(true, Ordering::Relaxed);
+        // Who waits already does not look for a pause.
+        if !self.holds.swap(true, Ordering::SeqCst) && self.input().inlet.is_none() {
+            self.interrupt();
+        }
     }
 
     /// Whether output waits so.
     pub(super) fn holds(&self) -> bool {
-        self.holds.load(Ordering::Relaxed)
+        self.holds.load(Ordering::SeqCst)
     }
 
     /// Whether the server has made a pause since this was asked last.
@@ -366,14 +369,15 @@ impl Outside for Wire {
             let _ = self.wait_ready(timeout);
             return;
         }
+        let Some(mut inlet) = self.take_turn(timeout) else {
+            return;
+        };
+        // Not before the turn is taken: whoever holds output back from now on ends this wait.
         let holds = self.holds();
         let timeout = match timeout {
             Some(timeout) if holds => Some(timeout.min(PATIENCE)),
             None if holds => Some(PATIENCE),
             timeout => timeout,
-        };
-        let Some(mut inlet) = self.take_turn(timeout) else {
-            return;
         };
         let read = self.read(&mut inlet, timeout);
         if holds && read == Err(Errno::AGAIN) {
