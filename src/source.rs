@@ -7,6 +7,7 @@ use crate::{
     models::{BuildError, Handle, Made, ParameterError, Parameters, Spec, SpecError, words},
     protocol::Port,
     remote::{Remote, RemoteDevice, RemotePort, RemotePortError},
+    serial::{self, ConnectError, Connected},
     target::libusb::{LibusbError, LibusbPort, Selector, SelectorError},
 };
 
@@ -84,6 +85,8 @@ pub struct Opened {
     pub port: Box<dyn Port>,
     /// Its user's side, where a model made it: a handle for each of its functions that has one.
     pub handles: Vec<Handle>,
+    /// What is at the other ends of its serial lines, each of which tells where. They are disconnected where this is dropped.
+    pub connected: Vec<Connected>,
 }
 
 impl fmt::Debug for Opened {
@@ -91,6 +94,7 @@ impl fmt::Debug for Opened {
         f.debug_struct("Opened")
             .field("device", &self.port.summary())
             .field("handles", &self.handles)
+            .field("connected", &self.connected)
             .finish()
     }
 }
@@ -140,6 +144,9 @@ pub enum OpenError {
     /// A real device can't be taken.
     #[error(transparent)]
     Libusb(#[from] LibusbError),
+    /// There is nothing at the other end of a serial line.
+    #[error(transparent)]
+    Serial(#[from] ConnectError),
 }
 
 impl Source {
@@ -151,42 +158,59 @@ impl Source {
         }
     }
 
-    /// Makes or takes the device; a model's (micro)frames count from `now`. For a device of another server it blocks, for up to
-    /// 20 s.
+    /// Whether a serial line of the device is to have the process's input and output.
+    pub fn takes_stdio(&self) -> bool {
+        // However deep it is within a composite device, it is a word of its own.
+        let stdio = |spec: &Spec| spec.to_string().split(',').any(|word| word == "stdio");
+        matches!(self, Self::Model(spec) if stdio(spec))
+    }
+
+    /// Makes or takes the device alone; a model's (micro)frames count from `now`. For a device of another server it blocks, for up to
+    /// 20 s. Nobody is at the other end of a serial line then.
     ///
     /// # Errors
     /// Where a model can't be made so, and where the server can't be reached or does not give the device; where a real
     /// device is not there, is not the only one, or may not be used.
     pub fn open(&self, now: Instant) -> Result<Box<dyn Port>, OpenError> {
-        Ok(self.open_with_handles(now)?.port)
+        Ok(match self {
+            Self::Model(spec) => Box::new(spec.build(now)?),
+            Self::Remote(device) => Box::new(RemotePort::open(device)?),
+            Self::Libusb(selector) => Box::new(LibusbPort::open(selector)?),
+        })
     }
 
-    /// As [`open`](Self::open), with what the device's user has of it.
+    /// As [`open`](Self::open), with what the device's user has of it, and with its serial lines connected to what the SPEC says.
     ///
     /// # Errors
-    /// As there.
+    /// As there; and where a serial line can't be connected.
     pub fn open_with_handles(&self, now: Instant) -> Result<Opened, OpenError> {
         self.open_again(now, &[])
     }
 
     /// As [`open_with_handles`](Self::open_with_handles), for a device that was taken off its bus: it has what it had
-    /// ([`Spec::build_again`]).
+    /// ([`Spec::build_again`]). What was at the other ends of its serial lines is to be disconnected before.
     ///
     /// # Errors
     /// As there.
     pub fn open_again(&self, now: Instant, before: &[Handle]) -> Result<Opened, OpenError> {
-        let port: Box<dyn Port> = match self {
-            Self::Model(spec) => {
-                let Made { device, handles } = spec.build_again(now, before)?;
-                let port = Box::new(device);
-                return Ok(Opened { port, handles });
-            }
-            Self::Remote(device) => Box::new(RemotePort::open(device)?),
-            Self::Libusb(selector) => Box::new(LibusbPort::open(selector)?),
+        let Self::Model(spec) = self else {
+            return Ok(Opened {
+                port: self.open(now)?,
+                handles: Vec::new(),
+                connected: Vec::new(),
+            });
         };
+        let Made { device, handles } = spec.build_again(now, before)?;
+        let mut connected = Vec::new();
+        for handle in &handles {
+            if let Handle::Serial(terminal) = handle {
+                connected.extend(serial::connect(terminal)?);
+            }
+        }
         Ok(Opened {
-            port,
-            handles: Vec::new(),
+            port: Box::new(device),
+            handles,
+            connected,
         })
     }
 }

@@ -105,7 +105,8 @@ pub trait Firmware: Send + 'static {
         let _ = cx;
     }
 
-    /// The time asked for by [`Context::wake_at`] has come, or [`Context::waker`]'s waker was woken.
+    /// The time asked for by [`Context::wake_at`] has come, or [`Context::waker`]'s waker was woken; perhaps neither, where the firmware
+    /// is a part of another one. A time that has not come yet still stands.
     fn woken(&mut self, cx: &mut Context<'_>) {
         let _ = cx;
     }
@@ -172,6 +173,37 @@ impl Context<'_> {
     /// about [`Firmware::woken`]. It may be kept for as long as the firmware lives.
     pub fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0.bell))
+    }
+
+    /// Calls a firmware that is a part of this one. The part knows of the configuration that `part` says, and the time that it asks for
+    /// by [`wake_at`](Self::wake_at) is kept there: this firmware is woken then, [takes it away](Part::take_due) and wakes the part. As a
+    /// waker does not tell which part is meant, all are woken together, now and then in vain.
+    pub fn within<T>(&mut self, part: &mut Part, call: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let world = &mut *self.0;
+        let configuration = std::mem::replace(&mut world.configuration, part.configuration);
+        let wake_at = std::mem::replace(&mut world.wake_at, part.wake_at);
+        let answer = call(&mut Context(world));
+        self.0.configuration = configuration;
+        part.wake_at = std::mem::replace(&mut self.0.wake_at, wake_at);
+        if let Some(time) = part.wake_at {
+            self.wake_at(time);
+        }
+        answer
+    }
+}
+
+/// What a firmware that has others for its parts keeps of one of them, for [`Context::within`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Part {
+    /// The configuration that the part takes for the one that is set.
+    pub configuration: Option<u8>,
+    wake_at: Option<Instant>,
+}
+
+impl Part {
+    /// Takes the time away that the part asked for, where it has come.
+    pub fn take_due(&mut self, now: Instant) {
+        self.wake_at = self.wake_at.filter(|time| *time > now);
     }
 }
 

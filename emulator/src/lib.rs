@@ -104,5 +104,5 @@ mod testing;
 
 pub use bus::{Bus, BusId, BusIdError, Lease, LeaseError, PlugError, Plugged};
 pub use device::EmulatedDevice;
-pub use firmware::{Context, Firmware, In, Out};
+pub use firmware::{Context, Firmware, In, Out, Part};
 pub use usbwright_protocol as protocol;

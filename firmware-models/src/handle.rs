@@ -2,12 +2,13 @@
 
 use std::task::{Context, Poll};
 
-use usbwright_emulator::EmulatedDevice;
+use usbwright_emulator::{EmulatedDevice, Firmware};
 
 use crate::{
     disk::{Drive, DriveState, Media, MediaChanges},
     hid::{Gamepad, Keyboard, KeyboardState, Mouse, PointerState, Tablet},
     osr_fx2::{self, Board},
+    serial::{self, Terminal},
     shared,
 };
 
@@ -21,12 +22,25 @@ pub struct Made {
     pub handles: Vec<Handle>,
 }
 
-impl From<EmulatedDevice> for Made {
-    fn from(device: EmulatedDevice) -> Self {
+/// What a model makes: a firmware, which goes into a device or into one of several functions, and its user's side.
+pub(crate) struct Function {
+    pub(crate) firmware: Box<dyn Firmware>,
+    pub(crate) handles: Vec<Handle>,
+}
+
+impl Function {
+    /// A firmware that has no user.
+    pub(crate) fn new(firmware: impl Firmware) -> Self {
         Self {
-            device,
+            firmware: Box::new(firmware),
             handles: Vec::new(),
         }
+    }
+
+    /// Adds a handle.
+    pub(crate) fn handle(mut self, handle: Handle) -> Self {
+        self.handles.push(handle);
+        self
     }
 }
 
@@ -44,6 +58,8 @@ pub enum Handle {
     Tablet(Tablet),
     /// Sticks and buttons.
     Gamepad(Gamepad),
+    /// The other end of the line of a `serial`.
+    Serial(Terminal),
     /// The media of a disk.
     Disk(Media),
 }
@@ -57,6 +73,8 @@ pub enum State {
     Keyboard(KeyboardState),
     /// Of a mouse, a tablet or a gamepad.
     Pointer(PointerState),
+    /// Of `serial`.
+    Serial(serial::State),
     /// Of a disk, for each logical unit.
     Disk(Vec<DriveState>),
 }
@@ -70,6 +88,8 @@ pub enum Changes {
     Keyboard(shared::Changes<KeyboardState>),
     /// Of a mouse, a tablet or a gamepad.
     Pointer(shared::Changes<PointerState>),
+    /// Of `serial`.
+    Serial(serial::Changes),
     /// Of a disk.
     Disk(MediaChanges),
 }
@@ -83,6 +103,7 @@ impl Handle {
             Self::Mouse(_) => "mouse",
             Self::Tablet(_) => "tablet",
             Self::Gamepad(_) => "gamepad",
+            Self::Serial(_) => "serial",
             Self::Disk(_) => "disk",
         }
     }
@@ -103,6 +124,7 @@ impl Handle {
             Self::Mouse(mouse) => State::Pointer(mouse.state()),
             Self::Tablet(tablet) => State::Pointer(tablet.state()),
             Self::Gamepad(gamepad) => State::Pointer(gamepad.state()),
+            Self::Serial(terminal) => State::Serial(terminal.state()),
             Self::Disk(media) => State::Disk(media.state()),
         }
     }
@@ -115,6 +137,7 @@ impl Handle {
             Self::Mouse(mouse) => Changes::Pointer(mouse.changes()),
             Self::Tablet(tablet) => Changes::Pointer(tablet.changes()),
             Self::Gamepad(gamepad) => Changes::Pointer(gamepad.changes()),
+            Self::Serial(terminal) => Changes::Serial(terminal.changes()),
             Self::Disk(media) => Changes::Disk(media.changes()),
         }
     }
@@ -133,6 +156,7 @@ impl Changes {
             Self::Board(changes) => changes.poll_next(cx).map(|it| it.map(State::Board)),
             Self::Keyboard(changes) => changes.poll_next(cx).map(|it| it.map(State::Keyboard)),
             Self::Pointer(changes) => changes.poll_next(cx).map(|it| it.map(State::Pointer)),
+            Self::Serial(changes) => changes.poll_next(cx).map(|it| it.map(State::Serial)),
             Self::Disk(changes) => changes.poll_next(cx).map(|it| it.map(State::Disk)),
         }
     }

@@ -3,17 +3,20 @@
 //! A model is a firmware with a name and parameters. [`Spec`] reads what a user writes for one
 //! (`gadget-zero,speed=super`), and [`Spec::build`] makes the device.
 
+pub mod composite;
 pub mod disk;
 pub mod gadget_zero;
 mod handle;
 pub mod hid;
 pub mod osr_fx2;
 mod parameters;
+pub mod serial;
 mod shared;
 mod spec;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use handle::Function;
 pub use handle::{Changes, Handle, Made, State};
 pub use parameters::{ParameterError, Parameters};
 pub use shared::Changes as StateChanges;
@@ -35,8 +38,8 @@ pub struct Model {
     make: Make,
 }
 
-/// Makes a model's device at a speed from its parameters.
-type Make = fn(Speed, &mut Parameters, std::time::Instant) -> Result<Made, BuildError>;
+/// Makes a model's firmware, for a speed, from its parameters.
+type Make = fn(Speed, &mut Parameters) -> Result<Function, BuildError>;
 
 /// A parameter of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +60,13 @@ pub struct Parameter {
 pub static MODELS: &[Model] = &[
     gadget_zero::MODEL,
     disk::MODEL,
+    serial::MODEL,
     osr_fx2::MODEL,
     hid::KEYBOARD,
     hid::MOUSE,
     hid::TABLET,
     hid::GAMEPAD,
+    composite::MODEL,
 ];
 
 /// The model of that name.

@@ -73,6 +73,12 @@ impl Parameters {
         }
     }
 
+    /// Takes a key that may have a value: the outer `None` tells that it is not there.
+    pub fn optional(&mut self, key: &str) -> Option<Option<String>> {
+        let place = self.given.iter().position(|(known, _)| known == key)?;
+        Some(self.given.remove(place).1)
+    }
+
     /// Takes a key's value, a text that devices can tell of themselves.
     ///
     /// # Errors
@@ -157,9 +163,9 @@ impl Parameters {
         }
     }
 
-    /// Has a disk made with drives that there are already, the first unit with the first of them.
-    pub(crate) fn keep(&mut self, drives: impl IntoIterator<Item = Drive>) {
-        self.drives.extend(drives);
+    /// Exchanges the drives that there are already, and that disks are made with, the first unit with the first of them.
+    pub(crate) fn exchange_drives(&mut self, drives: &mut VecDeque<Drive>) {
+        std::mem::swap(&mut self.drives, drives);
     }
 
     /// Takes the next drive that is kept.

@@ -1,14 +1,19 @@
 //! Specs: what a user writes for a device, `MODEL[,key[=value]]…`.
 
-use std::{fmt, str::FromStr, time::Instant};
+use std::{collections::VecDeque, fmt, str::FromStr, time::Instant};
 
 use usbwright_emulator::{
     BusId, EmulatedDevice,
-    protocol::{Speed, descriptor::DescriptorError},
+    protocol::{
+        Speed,
+        descriptor::{DescriptorError, JoinError},
+    },
 };
 
 use crate::{
-    Handle, MODELS, Made, Model, ParameterError, Parameters, disk::medium::ImageError, model,
+    Function, Handle, MODELS, Made, Model, ParameterError, Parameters,
+    disk::{Drive, medium::ImageError},
+    model,
 };
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
@@ -56,9 +61,34 @@ pub enum BuildError {
     /// An image that can't be used.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A function of a composite device that can't be made.
+    #[error("function `{spec}`: {cause}")]
+    Function {
+        /// The function.
+        spec: String,
+        /// What is wrong.
+        cause: Box<Self>,
+    },
+    /// Functions that do not go into one device.
+    #[error("{error}; the functions are {}", numbered(specs))]
+    Join {
+        /// Why not.
+        error: JoinError,
+        /// The functions.
+        specs: Vec<String>,
+    },
     /// A device that can't be.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
+}
+
+/// Texts with their numbers from 1.
+fn numbered(texts: &[String]) -> String {
+    let texts = (1..).zip(texts);
+    let texts: Vec<_> = texts
+        .map(|(number, text)| format!("{number}: {text}"))
+        .collect();
+    texts.join(", ")
 }
 
 impl Spec {
@@ -118,11 +148,25 @@ impl Spec {
     /// # Errors
     /// Where a parameter can't be used.
     pub fn build_again(&self, now: Instant, before: &[Handle]) -> Result<Made, BuildError> {
+        let mut drives = before.iter().flat_map(Handle::drives).collect();
+        let Function { firmware, handles } = self.function(self.speed, &mut drives)?;
+        let device = EmulatedDevice::boxed(firmware, self.speed, now)?;
+        Ok(Made { device, handles })
+    }
+
+    /// Makes what goes into a device that runs at `speed`. Disks are made with the drives, as far as there are any, and take them away.
+    pub(crate) fn function(
+        &self,
+        speed: Speed,
+        drives: &mut VecDeque<Drive>,
+    ) -> Result<Function, BuildError> {
         let mut parameters = self.parameters.clone();
-        parameters.keep(before.iter().flat_map(Handle::drives));
-        let made = (self.model.make)(self.speed, &mut parameters, now)?;
+        parameters.exchange_drives(drives);
+        let made = (self.model.make)(speed, &mut parameters);
+        parameters.exchange_drives(drives);
+        let function = made?;
         match parameters.left_over() {
-            None => Ok(made),
+            None => Ok(function),
             Some(key) => Err(unknown(self.model, key).into()),
         }
     }

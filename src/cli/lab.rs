@@ -6,7 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use usbwright::lab::{self, Lab, LabError};
+use usbwright::{
+    lab::{self, Lab, LabError},
+    source::Source,
+};
+
+use super::attach::refuse_stdio;
 
 /// Boot a Linux kernel with USB as an ordinary process, attach devices and run a command in it.
 ///
@@ -82,6 +87,13 @@ impl From<EngineArg> for lab::Engine {
 
 /// Does what the arguments ask for. What fails in the lab itself has exit codes of its own.
 pub(super) fn main(args: LabArgs) -> ExitCode {
+    // What is no SPEC is told by the guest.
+    let devices = args.run.devices.iter();
+    let devices: Vec<Source> = devices.filter_map(|spec| spec.parse().ok()).collect();
+    if let Err(error) = refuse_stdio(&devices) {
+        eprintln!("usbwright lab: error: {error}");
+        return lab::LAB_FAILED.into();
+    }
     run(args).map_or_else(
         |error| {
             eprintln!("usbwright lab: error: {error}");

@@ -24,12 +24,12 @@ mod usb_ids;
 mod usbtest;
 
 use std::{
-    io::{Write, stdout},
+    io::{Write, stderr, stdout},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
-use usbwright::protocol::usbip::operation::ExportedDevice;
+use usbwright::{protocol::usbip::operation::ExportedDevice, serial::stdio_is_taken};
 
 /// USB devices out of software: emulated over USB/IP, attached by a real operating system.
 #[derive(Debug, Parser)]
@@ -112,7 +112,11 @@ fn describe(device: &ExportedDevice) -> String {
 
 /// Prints a line at once, for whoever waits for it.
 fn print(line: &str) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
+    // The output may be a serial line's, which is not to be mixed with anything.
+    let mut out: Box<dyn Write> = match stdio_is_taken() {
+        true => Box::new(stderr()),
+        false => Box::new(stdout().lock()),
+    };
     writeln!(out, "{line}")?;
     out.flush()?;
     Ok(())

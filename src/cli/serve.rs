@@ -12,9 +12,10 @@ use tracing::{error, info};
 use usbwright::{
     control::{Bench, ControlAddress, Devices, Listener},
     emulator::{
-        Bus,
+        Bus, BusId,
         server::{Address, Limits, Server},
     },
+    serial::Connected,
     source::Source,
 };
 
@@ -76,17 +77,18 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let devices = (control.is_some() || bench.is_some())
         .then(|| Devices::new(bus.clone(), Handle::current()));
     let file = arguments.config.clone().zip(bench.clone());
-    tokio::select! {
+    let lines = tokio::select! {
         plugged = plug_all(&bus, devices.as_ref(), file, &arguments.specs) => plugged?,
         _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
-    }
+    };
     let mut server = Server::new(bus.clone(), Limits::default());
     if let Some(devices) = &devices {
         server = server.observed_by(Arc::new(devices.clone()));
     }
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
+        lines.tell(&device.bus_id)?;
     }
     for address in &listen_at(&arguments.listen, bench.as_ref())? {
         let bound = server
@@ -143,6 +145,19 @@ async fn reload_on_hangup(mut hangup: Signal, devices: Devices) {
     }
 }
 
+/// The serial lines of devices; they are disconnected where this is dropped.
+#[derive(Default)]
+pub(super) struct Lines(Vec<(BusId, Vec<Connected>)>);
+
+impl Lines {
+    /// Prints where the other ends of a device's lines are.
+    pub(super) fn tell(&self, bus_id: &BusId) -> anyhow::Result<()> {
+        let of_the_device = self.0.iter().filter(|(id, _)| id == bus_id);
+        let mut lines = of_the_device.flat_map(|(_, lines)| lines);
+        lines.try_for_each(|line| print(&format!("{bus_id}: {line}")))
+    }
+}
+
 fn listen_for_control(
     address: Option<&ControlAddress>,
     devices: Option<&Devices>,
@@ -156,49 +171,61 @@ fn listen_for_control(
     Ok(Some(listener))
 }
 
-/// Plugs devices in, by those that are controlled if they are: what a file describes first, as it tells their names.
+/// Plugs devices in, by those that are controlled if they are: what a file describes first, as it tells their names. Those
+/// that are controlled have their lines then, and tell of them.
 async fn plug_all(
     bus: &Bus,
     devices: Option<&Devices>,
     file: Option<(PathBuf, Bench)>,
     specs: &[Source],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Lines> {
     let Some(devices) = devices else {
         return plug_in_background(bus, specs).await;
     };
     let devices = devices.clone();
     if let Some((path, bench)) = file {
         let devices = devices.clone();
-        let applied = tokio::task::spawn_blocking(move || devices.set_up(path, &bench)).await?;
-        anyhow::ensure!(applied.failed.is_empty(), applied.failed.join("\n\n"));
+        let setting_up = tokio::task::spawn_blocking(move || {
+            let applied = devices.set_up(path, &bench);
+            anyhow::ensure!(applied.failed.is_empty(), applied.failed.join("\n\n"));
+            let mut plugged = applied.plugged.iter().map(|it| it.parse::<BusId>());
+            plugged.try_for_each(|bus_id| tell_lines(&devices, &bus_id?))
+        });
+        setting_up.await??;
     }
-    in_background(specs.to_vec(), move |spec| {
-        devices.plug(spec)?;
-        Ok(())
-    })
-    .await
+    let plug = move |spec: &Source| tell_lines(&devices, &devices.plug(spec)?);
+    in_background(specs.to_vec(), plug).await?;
+    Ok(Lines::default())
+}
+
+/// Prints where the other ends of a controlled device's lines are.
+fn tell_lines(devices: &Devices, bus_id: &BusId) -> anyhow::Result<()> {
+    let lines = devices.lines(bus_id);
+    let mut lines = lines.iter();
+    lines.try_for_each(|line| print(&format!("{bus_id}: {line}")))
 }
 
 /// Has the devices plugged in on a thread where that may block, and which has ended when this returns. Where the future is dropped, a
 /// device that is still being asked for, elsewhere, is not waited for.
-pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<()> {
+pub(super) async fn plug_in_background(bus: &Bus, specs: &[Source]) -> anyhow::Result<Lines> {
     let bus = bus.clone();
     let now = Instant::now();
-    in_background(specs.to_vec(), move |spec| plug(&bus, spec, now)).await
+    let plugged = in_background(specs.to_vec(), move |spec| plug(&bus, spec, now)).await?;
+    Ok(Lines(plugged))
 }
 
 /// Plugs devices in, those with a bus id of their own first, so that no other takes it.
-async fn in_background(
+async fn in_background<T: Send + 'static>(
     specs: Vec<Source>,
-    plug: impl Fn(&Source) -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<()> {
+    plug: impl Fn(&Source) -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<Vec<T>> {
     let (tell, told) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("plug".to_owned())
         .spawn(move || {
             let (named, others): (Vec<_>, Vec<_>) =
                 specs.iter().partition(|it| it.bus_id().is_some());
-            let plugged = named.into_iter().chain(others).try_for_each(plug);
+            let plugged = named.into_iter().chain(others).map(plug).collect();
             // Nobody listens any more where a signal has come.
             let _ = tell.send(plugged);
         })?;
@@ -209,12 +236,13 @@ async fn in_background(
     }
 }
 
-/// Makes or takes a device and plugs it in.
-fn plug(bus: &Bus, spec: &Source, now: Instant) -> anyhow::Result<()> {
+/// Makes or takes a device and plugs it in; with its lines.
+fn plug(bus: &Bus, spec: &Source, now: Instant) -> anyhow::Result<(BusId, Vec<Connected>)> {
     let device = spec
-        .open(now)
+        .open_with_handles(now)
         .with_context(|| format!("can't have {spec}"))?;
-    bus.plug(device, spec.bus_id().cloned())
+    let bus_id = bus
+        .plug(device.port, spec.bus_id().cloned())
         .with_context(|| format!("can't plug {spec} in"))?;
-    Ok(())
+    Ok((bus_id, device.connected))
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     emulator::{Bus, BusId, server::Observer},
     models::Handle,
+    serial::Connected,
     source::{Opened, Source},
 };
 
@@ -54,6 +55,7 @@ struct FromFile {
 struct Entry {
     source: Source,
     handles: Vec<Handle>,
+    connected: Vec<Connected>,
     watchers: Vec<AbortHandle>,
     /// Who has it.
     by: Option<String>,
@@ -170,13 +172,15 @@ impl Devices {
         before: &[Handle],
     ) -> Result<BusId, ControlError> {
         let spec = source.to_string();
-        let Opened { port, handles } =
-            source
-                .open_again(Instant::now(), before)
-                .map_err(|cause| ControlError::Open {
-                    spec: spec.clone(),
-                    cause,
-                })?;
+        let opened = source.open_again(Instant::now(), before);
+        let Opened {
+            port,
+            handles,
+            connected,
+        } = opened.map_err(|cause| ControlError::Open {
+            spec: spec.clone(),
+            cause,
+        })?;
         let speed = port.summary().speed;
         let name = Name::default();
         let (port, gone) = Watched::new(port, Arc::clone(&name), self.events().clone());
@@ -196,12 +200,23 @@ impl Devices {
         let entry = Entry {
             source: source.clone(),
             handles,
+            connected,
             watchers,
             by: None,
             gone,
         };
         plugged.insert(bus_id.clone(), entry);
         Ok(bus_id)
+    }
+
+    /// Where the other ends of a device's serial lines are.
+    pub fn lines(&self, bus_id: &BusId) -> Vec<String> {
+        let plugged = self.plugged();
+        let lines = plugged.get(bus_id).into_iter();
+        lines
+            .flat_map(|entry| &entry.connected)
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// Has the changes of functions told.
@@ -274,8 +289,10 @@ impl Devices {
                 })?,
         };
         let before = self.take(&target.bus_id);
-        let before = before.ok_or_else(|| self.missing(device))?;
+        let mut before = before.ok_or_else(|| self.missing(device))?;
         before.wait_until_gone();
+        // The new device's lines may want the same addresses.
+        before.connected.clear();
         self.plug_as(&source, Some(target.bus_id), &before.handles)
     }
 
@@ -357,6 +374,7 @@ impl Devices {
                 "in_use": device.in_use,
                 "by": entry.by,
                 "functions": functions,
+                "lines": entry.connected.iter().map(ToString::to_string).collect::<Vec<_>>(),
             }))
         });
         listed.collect()

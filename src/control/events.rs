@@ -121,6 +121,12 @@ pub(super) fn seen(state: &State) -> Option<Value> {
                 })
                 .collect(),
         ),
+        State::Serial(state) => Some(serde_json::json!({
+            "coding": state.coding.to_string(),
+            "dtr": state.control.data_terminal_ready,
+            "rts": state.control.request_to_send,
+            "breaking": state.breaking,
+        })),
         State::Board(state) => Some(serde_json::json!({
             "switches": state.switches.bits(),
             "bar_graph": state.bar_graph.bits(),

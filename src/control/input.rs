@@ -18,6 +18,7 @@ pub(super) fn abilities(handle: &Handle) -> &'static [&'static str] {
         ],
         Handle::Gamepad(_) => &["state", "press", "hold", "release", "axis", "hat"],
         Handle::Disk(_) => &["state", "insert", "eject"],
+        Handle::Serial(_) => &["state"],
     }
 }
 
@@ -30,6 +31,8 @@ pub(super) fn act(handle: &Handle, request: &Request) -> Option<Result<(), Refus
         Handle::Tablet(tablet) => on_tablet(tablet, request),
         Handle::Gamepad(gamepad) => on_gamepad(gamepad, request),
         Handle::Disk(media) => on_disk(media, request),
+        // What is at the other end of its line sets the line's signals.
+        Handle::Serial(_) => None,
     }
 }
 
@@ -38,7 +41,7 @@ pub(super) fn delivery(state: &State) -> Option<Delivery> {
     match state {
         State::Keyboard(state) => Some(state.delivery),
         State::Pointer(state) => Some(state.delivery),
-        State::Board(_) | State::Disk(_) => None,
+        State::Board(_) | State::Disk(_) | State::Serial(_) => None,
     }
 }
 

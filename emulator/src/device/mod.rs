@@ -71,9 +71,21 @@ impl EmulatedDevice {
         speed: Speed,
         now: Instant,
     ) -> Result<Self, DescriptorError> {
+        Self::boxed(Box::new(firmware), speed, now)
+    }
+
+    /// As [`new`](Self::new), with a firmware of which only that is known.
+    ///
+    /// # Errors
+    /// Where the firmware describes a device that can't be.
+    pub fn boxed(
+        firmware: Box<dyn Firmware>,
+        speed: Speed,
+        now: Instant,
+    ) -> Result<Self, DescriptorError> {
         let descriptors = Descriptors::build(speed, |speed| firmware.describe(speed))?;
         Ok(Self {
-            firmware: Box::new(firmware),
+            firmware,
             world: World::new(speed, now),
             settings: Settings::default(),
             descriptors,

@@ -61,11 +61,9 @@ mod scsi;
 mod tests;
 mod uas;
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use usbwright_emulator::{
-    Context, EmulatedDevice, Firmware, In, Out,
+    Context, Firmware, In, Out,
     protocol::{EndpointAddress, Recipient, RequestKind, Setup, Speed, descriptor::Device},
 };
 
@@ -75,7 +73,7 @@ pub use self::{
     media::{Media, MediaChanges, MediaError},
     scsi::{BlockSize, Identity, Unit},
 };
-use crate::{BuildError, Handle, Made, Model, Parameters};
+use crate::{BuildError, Function, Handle, Model, Parameters};
 
 /// Bulk-Only Mass Storage Reset (Bulk-Only Transport 1.0 §3.1).
 const RESET: u8 = 0xff;
@@ -93,16 +91,15 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let uas = options::take_uas(parameters)?;
     let (strings, units) = options::take(parameters)?;
-    let handles = vec![Handle::Disk(Media::of(&units))];
+    let media = Handle::Disk(Media::of(&units));
     let mut disk = Disk::new(speed, strings, units);
     if !uas {
         disk = disk.bulk_only();
     }
-    let device = EmulatedDevice::new(disk, speed, now)?;
-    Ok(Made { device, handles })
+    Ok(Function::new(disk).handle(media))
 }
 
 /// What a disk is called, in its USB descriptors.

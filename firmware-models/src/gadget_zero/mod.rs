@@ -9,12 +9,10 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use tracing::warn;
 use usbwright_emulator::{
-    Context, EmulatedDevice, Firmware, In, Out,
+    Context, Firmware, In, Out,
     protocol::{EndpointAddress, RequestKind, Setup, Speed, descriptor::Device},
 };
 
@@ -23,7 +21,7 @@ use self::{
     loopback::Loopback,
     pattern::Pattern,
 };
-use crate::{BuildError, Made, Model, Parameter, Parameters};
+use crate::{BuildError, Function, Model, Parameter, Parameters};
 
 /// The vendor request that fills the control buffer (`f_sourcesink.c`).
 const WRITE_BUFFER: u8 = 0x5b;
@@ -77,7 +75,7 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
+fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let options = Options {
         pattern: match parameters.number("pattern", 0..=2, 0)? {
             0 => PatternKind::Zeros,
@@ -91,8 +89,7 @@ fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made,
         interrupt_interval: u8::try_from(parameters.number("int_interval", 1..=16, 4)?)
             .unwrap_or(16),
     };
-    let firmware = GadgetZero::new(speed, options);
-    Ok(EmulatedDevice::new(firmware, speed, now)?.into())
+    Ok(Function::new(GadgetZero::new(speed, options)))
 }
 
 /// What the source sends and the sink expects.

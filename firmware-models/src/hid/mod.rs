@@ -47,12 +47,10 @@ mod tablet;
 mod tests;
 mod typing;
 
-use std::time::Instant;
-
-use usbwright_emulator::{EmulatedDevice, Firmware, protocol::Speed};
+use usbwright_emulator::protocol::Speed;
 
 use self::typing::LayoutName;
-use crate::{BuildError, Handle, Made, Model, Parameter, ParameterError, Parameters};
+use crate::{BuildError, Function, Handle, Model, Parameter, ParameterError, Parameters};
 
 pub use self::{
     delivery::{Delivery, InputError},
@@ -140,9 +138,9 @@ pub(crate) const MOUSE: Model = Model {
     summary: "a mouse with five buttons and two wheels, with boot protocol",
     parameters: &[INTERVAL, SERIAL],
     speeds: SPEEDS,
-    make: |speed, parameters, now| {
+    make: |speed, parameters| {
         let (handle, firmware) = Mouse::new(options(parameters, speed)?);
-        made(firmware, Handle::Mouse(handle), speed, now)
+        Ok(Function::new(firmware).handle(Handle::Mouse(handle)))
     },
 };
 /// The tablet among the models.
@@ -151,9 +149,9 @@ pub(crate) const TABLET: Model = Model {
     summary: "a pointer that is told where it is, with three buttons and a wheel",
     parameters: &[INTERVAL, SERIAL],
     speeds: SPEEDS,
-    make: |speed, parameters, now| {
+    make: |speed, parameters| {
         let (handle, firmware) = Tablet::new(options(parameters, speed)?);
-        made(firmware, Handle::Tablet(handle), speed, now)
+        Ok(Function::new(firmware).handle(Handle::Tablet(handle)))
     },
 };
 /// The gamepad among the models. Its reports are too long for low speed.
@@ -162,9 +160,9 @@ pub(crate) const GAMEPAD: Model = Model {
     summary: "a gamepad: sixteen buttons, a hat, two sticks, two triggers",
     parameters: &[INTERVAL, SERIAL],
     speeds: &[Speed::Full, Speed::High, Speed::Super, Speed::SuperPlus],
-    make: |speed, parameters, now| {
+    make: |speed, parameters| {
         let (handle, firmware) = Gamepad::new(options(parameters, speed)?);
-        made(firmware, Handle::Gamepad(handle), speed, now)
+        Ok(Function::new(firmware).handle(Handle::Gamepad(handle)))
     },
 };
 
@@ -176,11 +174,7 @@ const SPEEDS: &[Speed] = &[
     Speed::SuperPlus,
 ];
 
-fn make_keyboard(
-    speed: Speed,
-    parameters: &mut Parameters,
-    now: Instant,
-) -> Result<Made, BuildError> {
+fn make_keyboard(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let system = parameters.parsed("system")?.unwrap_or_default();
     let name = parameters.parsed("layout")?.unwrap_or(LayoutName::DEFAULT);
     let unicode = parameters.parsed("unicode")?.unwrap_or_default();
@@ -191,7 +185,7 @@ fn make_keyboard(
         interval,
         serial,
     });
-    made(firmware, Handle::Keyboard(handle), speed, now)
+    Ok(Function::new(firmware).handle(Handle::Keyboard(handle)))
 }
 
 /// What all of them take.
@@ -202,15 +196,4 @@ fn options(parameters: &mut Parameters, speed: Speed) -> Result<PointerOptions, 
         interval: u8::try_from(interval).unwrap_or(u8::MAX),
         serial: parameters.printable("serial")?,
     })
-}
-
-fn made(
-    firmware: impl Firmware,
-    handle: Handle,
-    speed: Speed,
-    now: Instant,
-) -> Result<Made, BuildError> {
-    let device = EmulatedDevice::new(firmware, speed, now)?;
-    let handles = vec![handle];
-    Ok(Made { device, handles })
 }

@@ -47,7 +47,7 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use usbwright_emulator::{
-    Context, EmulatedDevice, Firmware, In, Out,
+    Context, Firmware, In, Out,
     protocol::{EndpointAddress, Setup, Speed, descriptor::Device},
 };
 
@@ -56,7 +56,7 @@ use self::{
     loopback::Loopback,
     panel::Panel,
 };
-use crate::{BuildError, Handle, Made, Model, Parameter, Parameters};
+use crate::{BuildError, Function, Handle, Model, Parameter, Parameters};
 
 pub use self::{
     board::{Board, Changes},
@@ -96,14 +96,13 @@ pub(crate) const MODEL: Model = Model {
     make,
 };
 
-fn make(speed: Speed, parameters: &mut Parameters, now: Instant) -> Result<Made, BuildError> {
+fn make(_: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
     let options = Options {
         switches: parameters.parsed("switches")?.unwrap_or_default(),
     };
     let mut firmware = OsrFx2::new(options);
-    let handles = vec![Handle::Board(firmware.board())];
-    let device = EmulatedDevice::new(firmware, speed, now)?;
-    Ok(Made { device, handles })
+    let board = firmware.board();
+    Ok(Function::new(firmware).handle(Handle::Board(board)))
 }
 
 /// What a user may choose about a board.

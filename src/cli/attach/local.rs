@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -35,6 +35,7 @@ const STACK: usize = 1 << 20;
 
 pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
     if left_behind {
+        refuse_stdio(specs)?;
         background::leave_session().context("can't begin a session")?;
     }
     let vhci = Vhci::open(Sysfs::default())?;
@@ -46,6 +47,14 @@ pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCod
     // A wait that was cut short by a signal ends by itself.
     runtime.shutdown_background();
     ended
+}
+
+/// Nobody is at the input and output of a process in the background.
+pub(in crate::cli) fn refuse_stdio(specs: &[Source]) -> anyhow::Result<()> {
+    match specs.iter().find(|spec| spec.takes_stdio()) {
+        Some(spec) => bail!("{spec}: there is no input and output here: use pty or unix=PATH"),
+        None => Ok(()),
+    }
 }
 
 /// The two ways to be told to end.
@@ -74,14 +83,15 @@ async fn attach(vhci: &Vhci, specs: &[Source], left_behind: bool) -> anyhow::Res
     // From here on a signal detaches what is attached.
     let mut signals = Signals::new()?;
     let bus = Bus::new();
-    tokio::select! {
+    let lines = tokio::select! {
         plugged = plug_in_background(&bus, specs) => plugged?,
         () = signals.recv() => return Ok(ExitCode::SUCCESS),
-    }
+    };
     let mut attached = Attached::new(vhci, &bus);
     for device in bus.devices() {
         let port = attached.add(&device.bus_id)?;
         print(&format!("{}, port {port}", describe(&device.description)))?;
+        lines.tell(&device.bus_id)?;
     }
     tokio::select! {
         () = signals.recv() => return attached.detach(),

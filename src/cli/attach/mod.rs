@@ -3,7 +3,7 @@
 mod background;
 mod local;
 
-pub(super) use local::{PATIENCE, join};
+pub(super) use local::{PATIENCE, join, refuse_stdio};
 
 use std::process::ExitCode;
 
