@@ -53,7 +53,7 @@ fn nothing_is_lost_while_the_host_asks_slowly() {
 }
 
 #[test]
-fn a_key_is_an_event_within_two_milliseconds() {
+fn a_key_is_an_event_within_two_milliseconds_on_a_machine_that_has_time() {
     let ran = run("latency");
     let told = ran.stdout();
     let line = told.lines().find(|line| line.starts_with("p99 "));
