@@ -28,10 +28,11 @@ fn a_list_tells_what_there_is_and_what_each_can_do() {
                 "functions": [
                     { "kind": "keyboard", "can": ["state", "type", "press", "hold", "release"] }
                 ],
+                "lines": [],
             },
             {
                 "device": "3-1", "spec": "gadget-zero,busid=3-1", "id": "0525:a4a0", "speed": "high",
-                "in_use": false, "by": null, "functions": [],
+                "in_use": false, "by": null, "functions": [], "lines": [],
             },
         ])
     );

@@ -27,6 +27,9 @@
 //!   configuration and another host. A loopback is emptied by them.
 //! - **Flow control** is that: RTS is told to the other end and does nothing else, and there is no CTS, which CDC does not have. XON and
 //!   XOFF are characters as any others.
+//! - **Pace**: bytes go to the host in bursts of 16 packets, and a microframe (125 µs) is between two bursts, so that they are up to 65 MB/s at high speed and
+//!   130 MB/s at SuperSpeed. Linux' driver asks for more before its terminals have taken what it has, and drops what does not fit (64 KiB,
+//!   `drivers/tty/tty_buffer.c`).
 //! - **A line coding** that is none (no such parity, a rate of 0) stalls, and changes nothing. Whatever it says, bytes pass as they are, as
 //!   fast as they may.
 //! - **A break** of 65,535 ms lasts until the host ends it, another one as long as it says, by the device's clock. It is told to the
@@ -39,6 +42,7 @@ mod descriptors;
 mod line;
 mod notification;
 mod options;
+mod pace;
 mod queue;
 mod terminal;
 #[cfg(test)]
@@ -57,12 +61,12 @@ use usbwright_emulator::{
     protocol::{EndpointAddress, Recipient, RequestKind, Setup, Speed, descriptor::Device},
 };
 
-use self::wire::Wire;
 pub use self::{
     line::{ControlLines, LineCoding, Parity, Signal, StatusLines, StopBits},
     options::OtherEnd,
     terminal::{Changes, Gone, State, Terminal},
 };
+use self::{pace::Pace, wire::Wire};
 use crate::{
     BuildError, Function, Handle, Model, Parameters,
     shared::{Handles, Shared},
@@ -136,6 +140,7 @@ pub struct Serial {
     break_ends: Option<Instant>,
     /// A transfer of full packets is to be ended by one without data.
     ends_with_nothing: bool,
+    pace: Pace,
 }
 
 impl Serial {
@@ -149,6 +154,7 @@ impl Serial {
             loopback: false,
             break_ends: None,
             ends_with_nothing: false,
+            pace: Pace::new(speed),
         }
     }
 
@@ -173,6 +179,7 @@ impl Serial {
     fn restart(&mut self, cx: &Context<'_>) {
         self.break_ends = None;
         self.ends_with_nothing = false;
+        self.pace.restart();
         self.shared.listen(&self.handles, || cx.waker());
         let loopback = self.loopback;
         self.shared.change(|wire| {
@@ -261,18 +268,24 @@ impl Firmware for Serial {
         Out::Taken
     }
 
-    fn send(&mut self, endpoint: EndpointAddress, room: usize, _: &mut Context<'_>) -> In {
+    fn send(&mut self, endpoint: EndpointAddress, room: usize, cx: &mut Context<'_>) -> In {
         if endpoint == descriptors::NOTIFICATIONS {
             let notification = self.shared.change(|wire| wire.serial_state.next());
             return notification.map_or(In::NotYet, |it| In::Data(Bytes::copy_from_slice(&it)));
         }
-        let (data, writer) = self.shared.change(|wire| wire.send(room, self.packet));
+        if let Some(end) = self.pace.pause(cx) {
+            cx.wake_at(end);
+            return In::NotYet;
+        }
+        let room_now = room.min(self.pace.room());
+        let (data, writer) = self.shared.change(|wire| wire.send(room_now, self.packet));
         writer.into_iter().for_each(Waker::wake);
         let ends = std::mem::take(&mut self.ends_with_nothing);
         match data {
             Some(data) => {
                 // Where the host has room left, it waits for a short packet.
                 self.ends_with_nothing = data.len() < room && data.len() % self.packet == 0;
+                self.pace.count(data.len());
                 In::Data(data)
             }
             None if ends => In::Data(Bytes::new()),
@@ -305,6 +318,9 @@ impl Firmware for Serial {
     }
 
     fn woken(&mut self, cx: &mut Context<'_>) {
+        if let Some(end) = self.pace.go_on(cx.now()) {
+            cx.wake_at(end);
+        }
         match self.break_ends {
             Some(end) if end <= cx.now() => self.send_break(0, cx),
             Some(end) => cx.wake_at(end),

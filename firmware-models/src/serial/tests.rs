@@ -75,6 +75,22 @@ fn read_all(terminal: &Terminal) -> Vec<u8> {
     all
 }
 
+/// Reads until so many bytes have come, while time passes.
+fn got(host: &mut Host, length: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    while all.len() < length {
+        host.read(DATA_IN, u32::try_from(length - all.len()).unwrap());
+        let completion = loop {
+            match host.ended() {
+                Some(completion) => break completion,
+                None => host.pass(Duration::from_micros(125)),
+            }
+        };
+        all.extend(told(&completion));
+    }
+    all
+}
+
 /// Gives bytes to the host, and tells how many were taken.
 fn offer(terminal: &Terminal, data: Vec<u8>) -> usize {
     let (length, mut data) = (data.len(), Bytes::from(data));
@@ -136,13 +152,38 @@ fn a_terminal_whose_bytes_no_host_reads_waits_and_loses_none() {
     let data: Vec<u8> = (0..CAPACITY * 2).map(|i| (i / 251) as u8).collect();
     let mut given = offer(&terminal, data.clone());
     assert_eq!((given, terminal.waiting()), (CAPACITY, CAPACITY));
-    let mut got = Vec::new();
-    while got.len() < data.len() {
-        let length = u32::try_from((data.len() - got.len()).min(2048)).unwrap();
-        got.extend(host.got(DATA_IN, length));
+    let mut all = Vec::new();
+    while all.len() < data.len() {
+        let length = (data.len() - all.len()).min(2048);
+        all.extend(got(&mut host, length));
         given += offer(&terminal, data[given..].to_vec());
     }
-    assert!(got == data);
+    assert!(all == data);
+}
+
+#[test]
+fn a_host_has_a_microframe_to_work_off_each_sixteen_packets() {
+    for (speed, burst) in [(Speed::High, 8192), (Speed::Super, 16384)] {
+        let (mut host, terminal) = port(speed);
+        offer(&terminal, vec![5; 3 * burst]);
+        for _ in 0..3 {
+            let before = host.now;
+            let length = u32::try_from(burst).unwrap();
+            let read = host.read(DATA_IN, length);
+            assert_eq!(host.ended().unwrap().actual_length, length);
+            assert_eq!(host.device.deadline(), None);
+            let waits = host.read(DATA_IN, 1);
+            assert!(host.ended().is_none() && waits > read);
+            let end = host.device.deadline().unwrap();
+            assert_eq!(end - before, Duration::from_micros(125));
+            host.device.cancel(waits, host.now);
+            assert_eq!(host.ended().unwrap().status, Status::Cancelled);
+            host.pass(end - before);
+        }
+    }
+    let (mut host, terminal) = port(Speed::Full);
+    offer(&terminal, vec![5; 100_000]);
+    assert_eq!(host.got(DATA_IN, 100_000).len(), 100_000);
 }
 
 #[derive(Default)]
@@ -171,9 +212,9 @@ fn both_ends_are_woken_when_they_can_go_on() {
     {
         let mut write = pin!(terminal.write(vec![1; CAPACITY + 1].into()));
         assert!(write.as_mut().poll(cx).is_pending());
-        host.got(DATA_IN, 1024);
+        got(&mut host, 1024);
         assert_eq!(woken(), 0);
-        host.got(DATA_IN, 200_000);
+        got(&mut host, 200_000);
         assert_eq!(woken(), 1);
         assert_eq!(write.poll(cx), Poll::Ready(Ok(())));
     }
@@ -184,7 +225,9 @@ fn both_ends_are_woken_when_they_can_go_on() {
     let woken = || device.0.swap(0, Ordering::SeqCst);
     offer(&terminal, vec![2; 100]);
     assert_eq!(woken(), 0);
-    host.got(DATA_IN, 200_000);
+    let waiting = terminal.waiting();
+    got(&mut host, waiting);
+    host.pass(Duration::from_micros(125));
     host.read(DATA_IN, 100);
     offer(&terminal, vec![3; 100]);
     offer(&terminal, vec![4; 100]);
@@ -336,11 +379,7 @@ fn a_loopback_gives_back_bytes_lines_and_breaks() {
         host.write(DATA_OUT, chunk.to_vec(), false);
         assert_eq!(host.ended().unwrap().status, Status::Done);
     }
-    let mut got = Vec::new();
-    while got.len() < data.len() {
-        got.extend(host.got(DATA_IN, 1024));
-    }
-    assert!(got == data);
+    assert!(got(&mut host, data.len()) == data);
     request(&mut host, 0x22, 1, &[]);
     assert_eq!(notification(&mut host), serial_state(3));
     request(&mut host, 0x23, 100, &[]);
@@ -358,6 +397,7 @@ fn a_loopback_that_is_full_takes_no_more_until_it_is_read() {
     let mut got = 0;
     while got < CAPACITY + 5000 {
         host.read(DATA_IN, 8192);
+        host.pass(Duration::from_micros(125));
         while let Some(completion) = host.ended() {
             got += completion.data.to_vec().len();
         }
