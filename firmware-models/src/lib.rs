@@ -19,6 +19,7 @@ mod testing;
 pub(crate) use handle::Function;
 pub use handle::{Changes, Handle, Made, State};
 pub use parameters::{ParameterError, Parameters};
+pub use shared::Changes as StateChanges;
 pub use spec::{BuildError, Spec, SpecError, words};
 
 use usbwright_emulator::protocol::Speed;

@@ -131,6 +131,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Have the server read its --config file again: what has not changed there is left alone.
+    Reload,
     /// Print what has happened lately, an event for each line.
     Events {
         /// Go on with what happens from now on.
@@ -149,6 +151,7 @@ impl Command {
     fn request(self) -> Request {
         match self {
             Self::List => Request::List,
+            Self::Reload => Request::Reload,
             Self::Plug { spec } => Request::Plug { spec },
             Self::Unplug { device } => Request::Unplug { device },
             Self::Replug { device, speed } => Request::Replug { device, speed },

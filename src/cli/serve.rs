@@ -1,15 +1,16 @@
 //! `usbwright serve`: exports devices over USB/IP until it is told to end.
 
-use std::{process::ExitCode, sync::Arc, thread, time::Instant};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, thread, time::Instant};
 
 use anyhow::Context as _;
 use tokio::{
     runtime::Handle,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
+use tracing::{error, info};
 use usbwright::{
-    control::{ControlAddress, Devices, Listener},
+    control::{Bench, ControlAddress, Devices, Listener},
     emulator::{
         Bus, BusId,
         server::{Address, Limits, Server},
@@ -30,21 +31,29 @@ parameters. Another server's device is exported as well: remote,host=HOST[:PORT]
 So is a real one of this machine, which the kernel's drivers let go of: libusb,id=VVVV:PPPP, or
 libusb with serial=TEXT, bus=N,address=N or path=1-1.2.
 
+A FILE of --config describes a bench: listen = [\"ADDR\", …], control = \"unix:/PATH\", and under [devices] a line
+BUSID = \"SPEC\" for each device. On SIGHUP, or by `usbwright control reload`, it is read again: devices that have changed in it are
+plugged in anew, and all others are left alone.
+
 A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
 
 USB/IP has no authentication: whoever reaches an address may use the devices.")]
 pub(super) struct Arguments {
     /// A device to export.
-    #[arg(value_name = "SPEC", required_unless_present = "control")]
+    #[arg(value_name = "SPEC", required_unless_present_any = ["control", "config"])]
     specs: Vec<Source>,
 
-    /// Where to listen: IP:PORT, IP for port 3240, or unix:/PATH.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3240")]
+    /// Where to listen: IP:PORT, IP for port 3240, or unix:/PATH. [default: 127.0.0.1:3240]
+    #[arg(long, value_name = "ADDR")]
     listen: Vec<Address>,
 
     /// Have `usbwright control` at the devices while they run, by this UNIX socket: unix:/PATH.
     #[arg(long, value_name = "ADDR")]
     control: Option<ControlAddress>,
+
+    /// Export the devices that a file describes, too: see below.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -60,14 +69,16 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // From here on a signal ends the server cleanly, even before it is ready.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    descriptors::make_room(arguments.specs.len());
+    let bench = arguments.config.as_deref().map(Bench::load).transpose()?;
+    descriptors::make_room(arguments.specs.len() + bench.as_ref().map_or(0, Bench::len));
     let bus = Bus::new();
-    let devices = arguments
-        .control
-        .as_ref()
-        .map(|_| Devices::new(bus.clone(), Handle::current()));
+    let control = arguments.control.as_ref();
+    let control = control.or(bench.as_ref().and_then(|bench| bench.control.as_ref()));
+    let devices = (control.is_some() || bench.is_some())
+        .then(|| Devices::new(bus.clone(), Handle::current()));
+    let file = arguments.config.clone().zip(bench.clone());
     let lines = tokio::select! {
-        plugged = plug_all(&bus, devices.as_ref(), &arguments.specs) => plugged?,
+        plugged = plug_all(&bus, devices.as_ref(), file, &arguments.specs) => plugged?,
         _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
     };
@@ -78,19 +89,32 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
         lines.tell(&device.bus_id)?;
+        for line in devices.iter().flat_map(|it| it.lines(&device.bus_id)) {
+            print(&format!("{}: {line}", device.bus_id))?;
+        }
     }
-    for address in &arguments.listen {
+    for address in &listen_at(&arguments.listen, bench.as_ref())? {
         let bound = server
             .listen(address)
             .await
             .with_context(|| format!("can't listen at {address}"))?;
         print(&format!("listening at {bound}"))?;
     }
-    let control = listen_for_control(arguments.control.as_ref(), devices.as_ref())?;
+    let control = listen_for_control(control, devices.as_ref())?;
+    let reloading = match (&bench, devices) {
+        (Some(_), Some(devices)) => Some(tokio::spawn(reload_on_hangup(
+            signal(SignalKind::hangup())?,
+            devices,
+        ))),
+        _ => None,
+    };
     print("ready")?;
     tokio::select! {
         _ = interrupted.recv() => {}
         _ = terminated.recv() => {}
+    }
+    if let Some(reloading) = reloading {
+        reloading.abort();
     }
     drop(control);
     server.stop().await;
@@ -110,6 +134,33 @@ impl Lines {
     }
 }
 
+/// Where the command line says, or else the bench, or else at the port of USB/IP of this machine alone.
+fn listen_at(said: &[Address], bench: Option<&Bench>) -> anyhow::Result<Vec<Address>> {
+    let described = bench.map_or(&[][..], |bench| &bench.listen);
+    let said = if said.is_empty() { described } else { said };
+    match said.is_empty() {
+        true => Ok(vec!["127.0.0.1:3240".parse()?]),
+        false => Ok(said.to_vec()),
+    }
+}
+
+/// Has the bench's file read again whenever that is asked for.
+async fn reload_on_hangup(mut hangup: Signal, devices: Devices) {
+    while hangup.recv().await.is_some() {
+        let devices = devices.clone();
+        match tokio::task::spawn_blocking(move || devices.reload()).await {
+            Ok(Ok(applied)) => {
+                info!(plugged = ?applied.plugged, unplugged = ?applied.unplugged, kept = applied.kept, "the bench was read again");
+                for failed in applied.failed {
+                    error!("{failed}");
+                }
+            }
+            Ok(Err(refused)) => error!("nothing is changed: {refused}"),
+            Err(panicked) => error!("the bench can't be read again: {panicked}"),
+        }
+    }
+}
+
 fn listen_for_control(
     address: Option<&ControlAddress>,
     devices: Option<&Devices>,
@@ -123,20 +174,27 @@ fn listen_for_control(
     Ok(Some(listener))
 }
 
-/// Plugs devices in, by those that are controlled if they are; these have their lines then, and tell of them.
-async fn plug_all(bus: &Bus, devices: Option<&Devices>, specs: &[Source]) -> anyhow::Result<Lines> {
+/// Plugs devices in, by those that are controlled if they are: what a file describes first, as it tells their names. Those have their lines.
+async fn plug_all(
+    bus: &Bus,
+    devices: Option<&Devices>,
+    file: Option<(PathBuf, Bench)>,
+    specs: &[Source],
+) -> anyhow::Result<Lines> {
     let Some(devices) = devices else {
         return plug_in_background(bus, specs).await;
     };
     let devices = devices.clone();
-    let plug = move |spec: &Source| {
-        let bus_id = devices.plug(spec)?;
-        let lines = devices.lines(&bus_id);
-        lines
-            .iter()
-            .try_for_each(|line| print(&format!("{bus_id}: {line}")))
-    };
-    in_background(specs.to_vec(), plug).await?;
+    if let Some((path, bench)) = file {
+        let devices = devices.clone();
+        let applied = tokio::task::spawn_blocking(move || devices.set_up(path, &bench)).await?;
+        anyhow::ensure!(applied.failed.is_empty(), applied.failed.join("\n\n"));
+    }
+    in_background(specs.to_vec(), move |spec| {
+        devices.plug(spec)?;
+        Ok(())
+    })
+    .await?;
     Ok(Lines::default())
 }
 

@@ -19,8 +19,14 @@ impl Devices {
                 let bus_id = self.blocking(move |devices| devices.plug(&source)).await?;
                 Ok(json!({ "device": bus_id.as_str() }))
             }
+            Request::Reload => {
+                let applied = self.blocking(Self::reload).await?;
+                Ok(json!(applied))
+            }
             Request::Unplug { device } => {
-                self.unplug(device)?;
+                let device = device.clone();
+                let unplug = move |devices: &Self| devices.unplug(&device);
+                self.blocking(unplug).await?;
                 Ok(Value::Null)
             }
             Request::Replug { device, speed } => {
@@ -60,7 +66,11 @@ impl Devices {
         let devices = self.clone();
         match tokio::task::spawn_blocking(move || action(&devices)).await {
             Ok(done) => done,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }

@@ -1,19 +1,21 @@
 //! The devices of a server that is controlled: what was plugged in, what its users have of it, and who has it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::RecvTimeoutError},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tokio::{runtime::Handle as Runtime, task::AbortHandle};
+use tracing::warn;
 
 use super::{
-    ControlError, Event,
+    Applied, Bench, ControlError, Event,
     events::{self, Events, seen},
     input,
-    watched::{Name, Watched},
+    watched::{Gone, Name, Watched},
 };
 use crate::{
     emulator::{Bus, BusId, server::Observer},
@@ -21,6 +23,9 @@ use crate::{
     serial::Connected,
     source::{Opened, Source},
 };
+
+/// How long whoever has a device may take to let go of it once it is unplugged: a transfer that is being moved is moved.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// The devices of a [`Bus`], with their users' sides. Clones are the same devices.
 ///
@@ -34,6 +39,15 @@ struct Inside {
     events: Events,
     runtime: Runtime,
     plugged: Mutex<BTreeMap<BusId, Entry>>,
+    bench: Mutex<Option<FromFile>>,
+}
+
+/// The bench that a file describes.
+#[derive(Debug)]
+struct FromFile {
+    path: PathBuf,
+    /// The devices that are there because of it.
+    ours: BTreeSet<BusId>,
 }
 
 /// A device that was plugged in.
@@ -45,6 +59,20 @@ struct Entry {
     watchers: Vec<AbortHandle>,
     /// Who has it.
     by: Option<String>,
+    /// Ends when the device does.
+    gone: Gone,
+}
+
+impl Entry {
+    /// Waits until nobody has a device any more that was taken off.
+    fn wait_until_gone(&self) {
+        if self.gone.recv_timeout(PARTING) == Err(RecvTimeoutError::Timeout) {
+            warn!(
+                "{} was unplugged, and is still in use after {PARTING:?}",
+                self.source
+            );
+        }
+    }
 }
 
 impl Drop for Entry {
@@ -72,6 +100,7 @@ impl Devices {
             events: Events::new(),
             runtime,
             plugged: Mutex::default(),
+            bench: Mutex::default(),
         }))
     }
 
@@ -99,6 +128,43 @@ impl Devices {
         self.plug_as(source, source.bus_id().cloned(), &[])
     }
 
+    /// As [`plug`](Self::plug), under a name.
+    pub(super) fn plug_at(&self, source: &Source, bus_id: &BusId) -> Result<(), ControlError> {
+        self.plug_as(source, Some(bus_id.clone()), &[]).map(|_| ())
+    }
+
+    /// Whether there is a device of that name that was made so.
+    pub(super) fn has(&self, bus_id: &BusId, source: &Source) -> bool {
+        self.forget_the_gone();
+        let plugged = self.plugged();
+        let entry = plugged.get(bus_id);
+        entry.is_some_and(|entry| entry.source.to_string() == source.to_string())
+    }
+
+    /// Plugs in what a file describes, which is read again by [`reload`](Self::reload). It blocks for as long as devices take to be made.
+    pub fn set_up(&self, path: PathBuf, bench: &Bench) -> Applied {
+        let mut ours = BTreeSet::new();
+        let applied = bench.apply(self, &mut ours);
+        *self.bench() = Some(FromFile { path, ours });
+        applied
+    }
+
+    /// Reads the file of [`set_up`](Self::set_up) again, and does what has changed: other devices are left alone. It blocks for as long as
+    /// devices take to be made.
+    ///
+    /// # Errors
+    /// Where there is no such file, or it describes no bench; then nothing is done.
+    pub fn reload(&self) -> Result<Applied, ControlError> {
+        let mut bench = self.bench();
+        let from = bench.as_mut().ok_or(ControlError::NoBench)?;
+        let read = Bench::load(&from.path)?;
+        Ok(read.apply(self, &mut from.ours))
+    }
+
+    fn bench(&self) -> MutexGuard<'_, Option<FromFile>> {
+        self.0.bench.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn plug_as(
         &self,
         source: &Source,
@@ -117,7 +183,7 @@ impl Devices {
         })?;
         let speed = port.summary().speed;
         let name = Name::default();
-        let port = Watched::new(port, Arc::clone(&name), self.events().clone());
+        let (port, gone) = Watched::new(port, Arc::clone(&name), self.events().clone());
         // Whoever takes it off in between finds it in the list as well.
         let mut plugged = self.plugged();
         let bus_id = match self.bus().plug(Box::new(port), bus_id) {
@@ -137,6 +203,7 @@ impl Devices {
             connected,
             watchers,
             by: None,
+            gone,
         };
         plugged.insert(bus_id.clone(), entry);
         Ok(bus_id)
@@ -178,13 +245,16 @@ impl Devices {
         watched.collect()
     }
 
-    /// Takes a device off the bus, and off whoever has it.
+    /// Takes a device off the bus, and off whoever has it. It blocks until they have let go of it, so that what it was made of may be used again;
+    /// not to be called by a task.
     ///
     /// # Errors
     /// Where there is none.
     pub fn unplug(&self, device: &str) -> Result<(), ControlError> {
-        let target = self.find(device)?;
-        self.take(&target.bus_id);
+        let bus_id = self.find(device)?.bus_id;
+        if let Some(entry) = self.take(&bus_id) {
+            entry.wait_until_gone();
+        }
         Ok(())
     }
 
@@ -220,6 +290,7 @@ impl Devices {
         };
         let before = self.take(&target.bus_id);
         let mut before = before.ok_or_else(|| self.missing(device))?;
+        before.wait_until_gone();
         // The new device's lines may want the same addresses.
         before.connected.clear();
         self.plug_as(&source, Some(target.bus_id), &before.handles)

@@ -4,6 +4,7 @@
 //! a UNIX socket, as `docs/control.md` tells; [`Client`] is such a program's side. Who may connect may do everything: the socket is its
 //! owner's alone.
 
+mod bench;
 mod client;
 mod connection;
 mod device;
@@ -14,6 +15,7 @@ mod listener;
 mod request;
 mod watched;
 
+pub use bench::{Applied, Bench, BenchError};
 pub use client::{Client, ClientError};
 pub use devices::Devices;
 pub use events::Event;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::BenchError;
 use crate::{
     emulator::PlugError,
     models::disk::MediaError,
@@ -130,6 +131,8 @@ pub enum Request {
         #[serde(default)]
         force: bool,
     },
+    /// Reads the file again that describes the bench, and does what has changed.
+    Reload,
     /// What has happened lately and, where that is wanted, what happens from now on.
     Events {
         #[serde(default)]
@@ -145,7 +148,7 @@ impl Request {
     /// The device that it is about, if it is about one.
     pub(super) fn device(&self) -> Option<&str> {
         match self {
-            Self::List | Self::Plug { .. } | Self::Events { .. } => None,
+            Self::List | Self::Reload | Self::Plug { .. } | Self::Events { .. } => None,
             Self::Unplug { device }
             | Self::Replug { device, .. }
             | Self::State { device }
@@ -168,6 +171,7 @@ impl Request {
     pub(super) fn verb(&self) -> &'static str {
         match self {
             Self::List => "list",
+            Self::Reload => "reload",
             Self::Plug { .. } => "plug",
             Self::Unplug { .. } => "unplug",
             Self::Replug { .. } => "replug",
@@ -225,6 +229,12 @@ pub enum ControlError {
         /// What it can do.
         can: String,
     },
+    /// No file describes the bench.
+    #[error("no file describes these devices: start the server with --config FILE")]
+    NoBench,
+    /// The file describes none. Nothing was changed.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// A SPEC that can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -1,7 +1,11 @@
 //! A port that tells when a host sets a configuration.
 
 use std::{
-    sync::{Arc, OnceLock},
+    convert::Infallible,
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Receiver, Sender, channel},
+    },
     task::Waker,
     time::Instant,
 };
@@ -15,9 +19,14 @@ use crate::protocol::{
 /// A device's name on the bus, once it is there.
 pub(super) type Name = Arc<OnceLock<String>>;
 
+/// Ends when the device of a [`Watched`] was dropped.
+pub(super) type Gone = Receiver<Infallible>;
+
 /// A device, watched.
 pub(super) struct Watched {
     port: Box<dyn Port>,
+    /// Dropped after the port.
+    _here: Sender<Infallible>,
     name: Name,
     events: Events,
     /// The requests that set a configuration and have not ended.
@@ -25,13 +34,16 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(port: Box<dyn Port>, name: Name, events: Events) -> Self {
-        Self {
+    pub(super) fn new(port: Box<dyn Port>, name: Name, events: Events) -> (Self, Gone) {
+        let (here, gone) = channel();
+        let watched = Self {
             port,
+            _here: here,
             name,
             events,
             setting: Vec::new(),
-        }
+        };
+        (watched, gone)
     }
 
     fn note(&mut self, transfer: &Transfer) {

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 
 use super::{COMMAND_NOT_FOUND, COMMAND_NOT_STARTED, LAB_FAILED, guest};
 
@@ -13,6 +14,8 @@ use super::{COMMAND_NOT_FOUND, COMMAND_NOT_STARTED, LAB_FAILED, guest};
 pub(super) const INIT: &str = "lab-init";
 /// Starts a program that ends with the process that started it; its arguments are that process's id and the command.
 pub(crate) const START_BOUND: &str = "start-bound";
+/// Starts a program that keeps to one processor; its arguments are the command.
+pub(super) const START_ON_ONE: &str = "start-on-one-processor";
 /// Starts the user's command in the guest; its arguments are the command.
 pub(super) const START_COMMAND: &str = "lab-start-command";
 
@@ -31,6 +34,7 @@ pub fn internal_command(arguments: impl IntoIterator<Item = OsString>) -> Option
         (START_BOUND, [parent, program, arguments @ ..]) => {
             Some(start_bound(parent, program, arguments))
         }
+        (START_ON_ONE, [program, arguments @ ..]) => Some(start_on_one(program, arguments)),
         (START_COMMAND, [program, arguments @ ..]) => Some(start_command(program, arguments)),
         _ => None,
     }
@@ -53,6 +57,19 @@ fn start_bound(parent: &OsStr, program: &OsStr, arguments: &[OsString]) -> u8 {
             maximum: Some(0),
         },
     );
+    start(program, arguments)
+}
+
+fn start_on_one(program: &OsStr, arguments: &[OsString]) -> u8 {
+    let mut one = CpuSet::new();
+    // Where it has just been started, there was room.
+    one.set(sched_getcpu());
+    // Without it the program runs all the same.
+    let _ = sched_setaffinity(None, &one);
+    start(program, arguments)
+}
+
+fn start(program: &OsStr, arguments: &[OsString]) -> u8 {
     let error = Command::new(program).args(arguments).exec();
     eprintln!("cannot start {}: {error}", program.display());
     LAB_FAILED

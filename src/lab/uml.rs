@@ -22,7 +22,12 @@ pub(super) fn start(lab: &Lab, kernel: &Path) -> Result<Machine, LabError> {
     let config = folder.path().join("guest.json");
     write_config(&config, &lab.guest_config(Root::Hostfs)?)?;
 
-    let mut command = Command::new(kernel);
+    let program =
+        std::env::current_exe().map_err(LabError::system("find usbwright's own program"))?;
+    // The kernel has one processor, but a process of the host for each of its own: where these wake each other across the host's
+    // processors, a change of the guest's process takes three times as long.
+    let mut command = Command::new(&program);
+    command.arg(internal::START_ON_ONE).arg(kernel);
     command.arg(format!("mem={}M", lab.memory()));
     command.args(["root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro"]);
     // The kernel's messages go to its standard output; the first serial line is the channel.
@@ -31,8 +36,6 @@ pub(super) fn start(lab: &Lab, kernel: &Path) -> Result<Machine, LabError> {
     let mut own_folder = OsString::from("uml_dir=");
     own_folder.push(folder.path());
     command.arg(own_folder).arg("umid=lab");
-    let program =
-        std::env::current_exe().map_err(LabError::system("find usbwright's own program"))?;
     command.arg(with_value("init=", program.as_os_str()));
     command
         .args(&lab.kernel_args)

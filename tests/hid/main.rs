@@ -151,6 +151,46 @@ fn text_is_typed_into_a_terminal_of_a_stock_debian_kernel() {
     assert_eq!(read, text + "\n");
 }
 
+#[test]
+fn the_medium_of_a_disk_is_changed_while_the_kernel_has_the_disk() {
+    let script = "set -e
+         export USBWRIGHT_CONTROL=unix:$PWD/control
+         truncate -s 8M one two
+         usbwright serve disk,removable --control unix:$PWD/control >served & server=$!
+         until grep -q ready served; do sleep 0.02; done
+         usbwright attach -r 127.0.0.1 -b 1-1
+         until [ -b /dev/sda ]; do sleep 0.02; done
+         medium() { until [ $(blockdev --getsize64 /dev/sda 2>/dev/null || echo 0) = $1 ]; do sleep 0.02; done; }
+         for image in one two; do
+             usbwright control insert 1-1 $image
+             medium 8388608
+             echo $image | dd of=/dev/sda conv=fsync,notrunc 2>/dev/null
+             usbwright control eject 1-1
+             medium 0
+             [ $(head -n 1 $image) = $image ]
+         done
+         usbwright control events >events
+         kill $server
+         wait $server || true";
+    let folder = tempfile::tempdir().unwrap();
+    Guest::new(&[])
+        .kernel_argument("usb-storage.delay_use=0")
+        .run_in(folder.path(), script)
+        .assert_success();
+    let events = fs::read_to_string(folder.path().join("events")).unwrap();
+    assert!(events.contains("attached by 127.0.0.1:"), "{events}");
+    assert!(events.contains("configuration 1 set"), "{events}");
+    let told: Vec<_> = events
+        .lines()
+        .filter(|line| line.contains("1-1/1: disk"))
+        .collect();
+    let last = told.last().unwrap();
+    assert!(
+        last.contains("\"medium\":\"none\"") && !last.contains("\"flushes\":0"),
+        "{events}"
+    );
+}
+
 /// The character in a line of xkbcli: `keysyms [ … ] unicode [ … ] …`.
 fn character(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once("unicode [ ")?;

@@ -11,7 +11,7 @@ mod receive;
 mod socket;
 
 pub use intake::{Intake, LARGE};
-pub use linger::{Awake, LONGEST, Linger};
+pub use linger::{Awake, Linger, longest};
 pub use outbox::Outbox;
 pub use receive::{Wait, receive};
 pub use socket::widen;

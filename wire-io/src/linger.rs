@@ -1,18 +1,54 @@
 //! Looking for input again for a while before sleeping, where that has paid of late.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    io::Read as _,
+    os::unix::net::UnixStream,
+    sync::{
+        LazyLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-/// How long a link looks for input: about as long as the other end takes to be woken and to answer.
-pub const LONGEST: Duration = Duration::from_micros(50);
+/// How long a link looks for input at the least: about as long as the other end takes to be woken and to answer.
+const USUAL: Duration = Duration::from_micros(50);
+/// How long it looks at the most, on a slow machine.
+const SLOWEST: Duration = Duration::from_millis(1);
+/// So many looks take as long as that on a machine that runs by itself; on an emulated one they take longer, as everything does.
+const LOOKS: u32 = 150;
 /// After looking in vain again and again, the most waits in which a link sleeps at once before it tries that anew.
 const PAUSE: u32 = 4095;
 
 /// The processor's pauses between two looks at the most: what has not come soon is looked for less and less often, as each look is a system call.
 const MOST_PAUSES: u32 = 256;
+
+/// How long a link looks for input on this machine.
+pub fn longest() -> Duration {
+    static LONGEST: LazyLock<Duration> =
+        LazyLock::new(|| (look_time() * LOOKS).clamp(USUAL, SLOWEST));
+    *LONGEST
+}
+
+/// What a look takes that finds nothing: the least of some, as others may want the processor.
+fn look_time() -> Duration {
+    const EACH: u32 = 16;
+    let Ok((mut end, _other)) = UnixStream::pair() else {
+        return Duration::ZERO;
+    };
+    if end.set_nonblocking(true).is_err() {
+        return Duration::ZERO;
+    }
+    let some = (0..8).map(|_| {
+        let began = Instant::now();
+        for _ in 0..EACH {
+            let _nothing = end.read(&mut [0]);
+            std::hint::black_box(Instant::now());
+        }
+        began.elapsed() / EACH
+    });
+    some.min().unwrap_or_default()
+}
 
 /// Links of this process that are not asleep.
 static AWAKE: AtomicUsize = AtomicUsize::new(0);
@@ -66,7 +102,7 @@ impl Linger {
         if self.most == 0 || AWAKE.load(Ordering::Relaxed) > self.most {
             return Ok(false);
         }
-        let until = Instant::now() + LONGEST;
+        let until = Instant::now() + longest();
         let most = pauses.max(MOST_PAUSES);
         loop {
             let found = look()?;
@@ -164,6 +200,11 @@ mod tests {
             assert!(looks(&mut linger, true));
             assert!(linger.pays());
         }
+    }
+
+    #[test]
+    fn on_a_slow_machine_it_is_looked_for_longer_but_not_for_long() {
+        assert!((USUAL..=SLOWEST).contains(&longest()));
     }
 
     #[test]

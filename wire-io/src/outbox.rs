@@ -92,9 +92,22 @@ impl Outbox {
     /// # Errors
     /// Those of `sendmsg`: `EAGAIN` where the socket takes none and is not to wait, and `EINTR` where a signal has come.
     pub fn send(&mut self, socket: BorrowedFd<'_>, flags: SendFlags) -> Result<usize, Errno> {
+        self.send_some(socket, flags, self.waiting)
+    }
+
+    /// Writes at most the pieces that the next `room` bytes lie in, as [`send`](Self::send) does; `room` is not 0.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    pub fn send_some(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        flags: SendFlags,
+        room: usize,
+    ) -> Result<usize, Errno> {
         let written = match self.pieces.len() {
-            0..=FEW_SLICES => self.send_slices::<FEW_SLICES>(socket, flags),
-            _ => self.send_slices::<SLICES>(socket, flags),
+            0..=FEW_SLICES => self.send_slices::<FEW_SLICES>(socket, flags, room),
+            _ => self.send_slices::<SLICES>(socket, flags, room),
         }?;
         self.advance(written);
         Ok(written)
@@ -104,9 +117,13 @@ impl Outbox {
         &self,
         socket: BorrowedFd<'_>,
         flags: SendFlags,
+        room: usize,
     ) -> Result<usize, Errno> {
         let mut slices = [IoSlice::new(&[]); MOST];
-        let count = self.gather(&mut slices);
+        let mut count = self.gather(&mut slices);
+        if room < self.waiting {
+            count = holding(&slices[..count], room);
+        }
         let mut ancillary = SendAncillaryBuffer::default();
         sendmsg(socket, &slices[..count], &mut ancillary, flags)
     }
@@ -182,6 +199,16 @@ impl Outbox {
             }
         }
     }
+}
+
+/// How many of the first slices hold `room` bytes, or all of them.
+fn holding(slices: &[IoSlice<'_>], room: usize) -> usize {
+    let mut held = 0;
+    let enough = slices.iter().position(|slice| {
+        held += slice.len();
+        held >= room
+    });
+    enough.map_or(slices.len(), |last| last + 1)
 }
 
 #[cfg(test)]

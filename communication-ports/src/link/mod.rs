@@ -317,6 +317,13 @@ impl<C: Core> State<C> {
         Some(Lead { socket, buffer })
     }
 
+    /// Leads for a thread that does not yet, if nobody does. With a manual clock the watcher alone reads.
+    fn try_lead(&mut self, lead: &mut Option<Lead>, manual: bool) {
+        if lead.is_none() && !manual {
+            *lead = self.lead();
+        }
+    }
+
     /// Leads no more; somebody who follows does.
     fn leave(&mut self, lead: Option<Lead>) {
         self.followers

@@ -76,13 +76,10 @@ impl<A: Call> Operation<A> {
     fn begin(&mut self, lead: Option<&mut Option<Lead>>) {
         let new = self.stage == Stage::New;
         self.stage = Stage::UnderWay;
-        let may_lead = !self.link.is_manual();
+        let manual = self.link.is_manual();
         self.link.with(|state| {
-            if let Some(lead) = lead
-                && may_lead
-                && lead.is_none()
-            {
-                *lead = state.lead();
+            if let Some(lead) = lead {
+                state.try_lead(lead, manual);
             }
             if new {
                 self.call.begin(&mut state.core, &self.link.clock);
@@ -112,11 +109,16 @@ impl<A: Call> Operation<A> {
 
     /// How it has ended; otherwise, a thread that does not lead is woken when there is something to see.
     fn look(&mut self, lead: &mut Option<Lead>, waker: &mut Option<Waker>) -> Option<A::Raw> {
+        let manual = self.link.is_manual();
         self.link.with(|state| {
             let output = self.call.take(&mut state.core);
             if output.is_some() {
                 state.leave(lead.take());
-            } else if lead.is_none() {
+                return output;
+            }
+            // Whoever led may have left since this thread began, when it did not follow yet.
+            state.try_lead(lead, manual);
+            if lead.is_none() {
                 let waker = waker.get_or_insert_with(thread_waker);
                 self.call.watch(&mut state.core, waker);
                 state.follow(waker);
@@ -245,3 +247,6 @@ macro_rules! public_future {
 }
 
 pub(crate) use public_future;
+
+#[cfg(test)]
+mod tests;

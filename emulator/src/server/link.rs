@@ -16,7 +16,7 @@ use rustix::{
 };
 use tracing::debug;
 use usbwright_protocol::Now;
-use usbwright_wire_io::{Awake, Intake, LONGEST, Linger, Wait};
+use usbwright_wire_io::{Awake, Intake, Linger, Wait, longest};
 
 use super::{
     Limits, SessionError,
@@ -159,7 +159,7 @@ impl<'a> Link<'a> {
 
     /// Looks for something to do for a while, where that is likely to pay and the device wants nothing meanwhile.
     fn look(&mut self, size: usize) -> Result<bool, Ended> {
-        let soon = |deadline| deadline < Instant::now() + LONGEST;
+        let soon = |deadline| deadline < Instant::now() + longest();
         if self.deadline().is_some_and(soon) {
             return Ok(false);
         }

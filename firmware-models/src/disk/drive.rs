@@ -126,9 +126,12 @@ impl Drive {
         self.0.told.change(|state| state.flushes += 1);
     }
 
-    /// The disk is gone.
-    pub(crate) fn leave(&self) {
-        self.0.told.leave();
+    /// The disk is gone: it lets go of the drive, and then has that told.
+    pub(crate) fn leave(&mut self) {
+        let left = std::mem::replace(self, Self::new(None));
+        let told = Arc::clone(&left.0.told);
+        drop(left);
+        told.leave();
     }
 
     /// Puts a medium in. The host is told with its next command. May be called at any time; it waits for what the disk

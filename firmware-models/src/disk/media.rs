@@ -119,30 +119,104 @@ impl Media {
 
     /// A way to wait for changes, those after this call.
     pub fn changes(&self) -> MediaChanges {
-        MediaChanges {
-            each: self.0.iter().map(|bay| bay.drive.changes()).collect(),
-            media: self.clone(),
-        }
+        let each = self.0.iter().map(|bay| {
+            let changes = bay.drive.changes();
+            (changes, bay.drive.state())
+        });
+        MediaChanges(each.collect())
     }
 }
 
-/// Waits for the changes of a disk's drives, as [`Changes`](crate::shared::Changes) does for one.
+/// Waits for the changes of a disk's drives, as [`StateChanges`](crate::StateChanges) does for one. It does not keep the drives.
 #[derive(Debug)]
-pub struct MediaChanges {
-    media: Media,
-    each: Vec<shared::Changes<DriveState>>,
-}
+pub struct MediaChanges(Vec<(shared::Changes<DriveState>, DriveState)>);
 
 impl MediaChanges {
     /// The state of each drive once one has changed; `None` once the disk is gone. The waker is woken at the next change.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<DriveState>>> {
-        let polled: Vec<_> = self.each.iter_mut().map(|it| it.poll_next(cx)).collect();
-        if polled.iter().any(|it| matches!(it, Poll::Ready(Some(_)))) {
-            return Poll::Ready(Some(self.media.state()));
+        let (mut changed, mut gone) = (false, false);
+        for (changes, last) in &mut self.0 {
+            match changes.poll_next(cx) {
+                Poll::Ready(Some(state)) => (*last, changed) = (state, true),
+                Poll::Ready(None) => gone = true,
+                Poll::Pending => {}
+            }
         }
-        match polled.iter().any(Poll::is_ready) {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
+        match (changed, gone) {
+            (true, _) => Poll::Ready(Some(self.0.iter().map(|(_, last)| *last).collect())),
+            (false, true) => Poll::Ready(None),
+            (false, false) => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, task::Waker, time::Instant};
+
+    use super::*;
+    use crate::{Handle, Spec};
+
+    fn made(spec: &str) -> (usbwright_emulator::EmulatedDevice, Media) {
+        let spec: Spec = spec.parse().unwrap();
+        let mut made = spec.build_with_handles(Instant::now()).unwrap();
+        match made.handles.remove(0) {
+            Handle::Disk(media) => (made.device, media),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn look(changes: &mut MediaChanges) -> Poll<Option<Vec<Place>>> {
+        let states = changes.poll_next(&mut Context::from_waker(Waker::noop()));
+        states.map(|it| it.map(|all| all.iter().map(|drive| drive.place).collect()))
+    }
+
+    #[test]
+    fn media_are_changed_and_the_changes_told_until_the_disk_is_gone() {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(1 << 20).unwrap();
+        let (device, media) = made("disk,size=1M,lun=removable");
+        let mut changes = media.changes();
+        assert!(look(&mut changes).is_pending());
+        media.insert(1, image.path(), Access::Write).unwrap();
+        let (drive, nowhere) = (Place::Drive, Place::Nowhere);
+        assert_eq!(look(&mut changes), Poll::Ready(Some(vec![drive, drive])));
+        media.eject(1, false).unwrap();
+        assert_eq!(look(&mut changes), Poll::Ready(Some(vec![drive, nowhere])));
+        assert!(look(&mut changes).is_pending());
+        drop(device);
+        assert_eq!(look(&mut changes), Poll::Ready(None));
+    }
+
+    #[test]
+    fn an_image_is_let_go_of_with_the_disk_and_its_handle() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        fs::write(&image, [0; 512]).unwrap();
+        let spec = format!("disk,image={}", image.display());
+        let (device, media) = made(&spec);
+        let mut changes = media.changes();
+        drop(device);
+        drop(media);
+        assert_eq!(look(&mut changes), Poll::Ready(None));
+        made(&spec);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        fs::write(&image, [0; 1000]).unwrap();
+        let (_device, media) = made("disk,removable,lun=size=1M");
+        let told = |unit| {
+            let refused = media.insert(unit, &image, Access::Read);
+            refused.unwrap_err().to_string()
+        };
+        assert_eq!(
+            told(0),
+            "a medium of 1000 bytes has no whole number of blocks of 512 bytes"
+        );
+        assert!(told(1).contains("made with `removable`"));
+        assert_eq!(told(2), "there is no logical unit 2: the last is 1");
     }
 }

@@ -11,6 +11,7 @@ mod remote;
 mod replies;
 mod session;
 mod settings;
+mod window;
 mod wire;
 
 pub use exchange::Exchange;

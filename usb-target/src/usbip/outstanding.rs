@@ -45,6 +45,21 @@ pub(super) struct Packets {
     pub(super) packets: Vec<IsoPacket>,
 }
 
+impl Kind {
+    /// Bytes that go to the device.
+    #[inline]
+    fn payload(&self) -> usize {
+        match self {
+            Self::Out { length, .. } => *length as usize,
+            Self::In { .. } => 0,
+            Self::Isochronous(packets) => match packets.direction {
+                Direction::In => 0,
+                Direction::Out => packets.length as usize,
+            },
+        }
+    }
+}
+
 impl Pending {
     /// Its end, with nothing moved, for its owner if it has one; it has none from then on.
     pub(super) fn end(&mut self, status: Status) -> Option<Completion> {
@@ -74,6 +89,8 @@ pub(super) struct Outstanding {
     /// A power of two of them.
     places: Vec<Option<(u32, Pending)>>,
     transfers: usize,
+    /// Bytes of their payloads to the device.
+    payload: usize,
     /// The unlinks under way, and the transfers that they ask for.
     unlinks: HashMap<u32, u32>,
     /// Transfers that the server has said it does not know, the oldest first.
@@ -86,6 +103,7 @@ impl Outstanding {
             next: 1,
             places: none(PLACES),
             transfers: 0,
+            payload: 0,
             unlinks: HashMap::new(),
             late: VecDeque::new(),
         }
@@ -112,6 +130,7 @@ impl Outstanding {
             kind,
             unlink: None,
         };
+        self.payload += pending.kind.payload();
         let place = self.place(sequence);
         self.places[place] = Some((sequence, pending));
         self.transfers += 1;
@@ -166,6 +185,7 @@ impl Outstanding {
         let place = self.place(sequence);
         let (_, pending) = self.places[place].take_if(|(number, _)| *number == sequence)?;
         self.transfers -= 1;
+        self.payload -= pending.kind.payload();
         if pending.owner.is_none() || pending.unlink.is_some() {
             self.forget(sequence, &pending);
         }
@@ -235,6 +255,11 @@ impl Outstanding {
         owned
     }
 
+    /// Bytes that are to go to the device, or went there, by transfers that have no reply yet.
+    pub(super) fn payload(&self) -> usize {
+        self.payload
+    }
+
     /// Whether no reply is to come, not even one that nobody waits for.
     pub(super) fn is_empty(&self) -> bool {
         self.transfers == 0 && self.unlinks.is_empty()
@@ -249,7 +274,7 @@ impl Outstanding {
     /// Forgets everything; owners have been told.
     pub(super) fn clear(&mut self) {
         self.places = none(PLACES);
-        self.transfers = 0;
+        (self.transfers, self.payload) = (0, 0);
         self.unlinks.clear();
         self.late.clear();
     }

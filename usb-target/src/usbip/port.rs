@@ -20,6 +20,7 @@ use super::{
     describe::{self, Undescribed},
     pump::Pump,
     session::Session,
+    window::Window,
     wire::Wire,
 };
 
@@ -72,6 +73,7 @@ pub enum RemotePortError {
 pub struct RemotePort {
     wire: Arc<Wire>,
     session: Session,
+    window: Window,
     pump: Option<Pump>,
     connected: bool,
     /// Whether commands have been written since it was last polled.
@@ -103,6 +105,7 @@ impl RemotePort {
         let mut port = Self {
             wire: Wire::new(socket)?,
             session: Session::new(device),
+            window: Window::new(),
             pump: None,
             connected: true,
             wrote: false,
@@ -129,12 +132,29 @@ impl RemotePort {
 
     /// Writes what waits and reads what has come.
     pub(super) fn exchange(&mut self) -> Result<(), Ended> {
-        let written = self.wire.write(&mut self.session.out);
+        let written = self.write();
         // Just after a command nothing can have come for it. What came before the connection broke is not lost.
         let wrote = std::mem::take(&mut self.wrote) || matches!(written, Ok(true));
         let look = !wrote || written.is_err() || self.wire.is_stuck();
         let taken = self.wire.take(&mut self.session, look);
         written.and(taken)
+    }
+
+    /// Writes what waits, as far as there is room; tells whether anything was written.
+    fn write(&mut self) -> Result<bool, Ended> {
+        let out = &mut self.session.out;
+        if out.is_empty() {
+            return Ok(false);
+        }
+        let on_way = self.session.outstanding.payload().saturating_sub(out.len());
+        let paused = self.wire.take_paused();
+        match self.window.room(on_way, paused) {
+            Some(room) => self.wire.write(out, room),
+            None => {
+                self.wire.hold();
+                Ok(false)
+            }
+        }
     }
 
     /// Waits for something to [`exchange`](Self::exchange).
@@ -172,7 +192,7 @@ impl Port for RemotePort {
         }
         self.session.submit(transfer);
         if is_full(&self.session.out) && !self.wire.is_stuck() {
-            let written = self.wire.write(&mut self.session.out);
+            let written = self.write();
             self.wrote |= matches!(written, Ok(true));
             if written.is_err() {
                 let exchanged = self.exchange();
@@ -204,7 +224,8 @@ impl Port for RemotePort {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let due = !self.session.out.is_empty() && !self.wire.is_stuck();
+        let waits = self.wire.is_stuck() || self.wire.holds();
+        let due = !self.session.out.is_empty() && !waits;
         due.then_some(self.past)
     }
 

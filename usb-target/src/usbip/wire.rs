@@ -21,9 +21,9 @@ use rustix::{
     net::{SendFlags, Shutdown, shutdown, sockopt},
 };
 use usbwright_protocol::Outside;
-use usbwright_wire_io::{Awake, LONGEST, Outbox, Wait};
+use usbwright_wire_io::{Awake, Outbox, Wait, longest};
 
-use super::{PeerError, inlet::Inlet, session::Session};
+use super::{PeerError, inlet::Inlet, session::Session, window::PATIENCE};
 
 /// The time that a bare read waits, and by which an interruption may be late.
 const SLICE: Duration = Duration::from_millis(10);
@@ -63,6 +63,10 @@ pub(super) struct Wire {
     interrupted: AtomicBool,
     /// Whether there is output that the socket does not take at present.
     stuck: AtomicBool,
+    /// Whether there is output that waits for the server to work off what it has got.
+    holds: AtomicBool,
+    /// Whether the server has made a pause while there was.
+    paused: AtomicBool,
     /// Waits that begin with `ppoll`, as there may be such output again soon.
     careful: AtomicU32,
     /// Whether the port is gone.
@@ -95,6 +99,8 @@ impl Wire {
             event: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
             interrupted: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             careful: AtomicU32::new(0),
             closed: AtomicBool::new(false),
             input: Mutex::new(Input {
@@ -122,12 +128,13 @@ impl Wire {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Writes what waits, as far as the socket takes it, and tells whether anything was written.
-    pub(super) fn write(&self, out: &mut Outbox) -> Result<bool, Ended> {
+    /// Writes `room` bytes of what waits, or some more, as far as the socket takes it; tells whether anything was written.
+    pub(super) fn write(&self, out: &mut Outbox, room: usize) -> Result<bool, Ended> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let mut wrote = false;
-        while !out.is_empty() {
-            match out.send(self.socket.as_fd(), flags) {
+        let rest = out.len().saturating_sub(room);
+        while out.len() > rest {
+            match out.send_some(self.socket.as_fd(), flags, out.len() - rest) {
                 Ok(_) => wrote = true,
                 Err(Errno::AGAIN) => {
                     self.stick();
@@ -138,7 +145,24 @@ impl Wire {
             }
         }
         self.stuck.store(false, Ordering::Relaxed);
+        self.holds.store(false, Ordering::Relaxed);
         Ok(wrote)
+    }
+
+    /// Output waits until the server has worked off some of what it has got, or makes a pause.
+    pub(super) fn hold(&self) {
+        self.stuck.store(false, Ordering::Relaxed);
+        self.holds.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether output waits so.
+    pub(super) fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
+    }
+
+    /// Whether the server has made a pause since this was asked last.
+    pub(super) fn take_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed) && self.paused.swap(false, Ordering::Relaxed)
     }
 
     /// The socket takes no more: whoever waits is to wait for that, too.
@@ -275,7 +299,7 @@ impl Wire {
 
     /// Reads, waiting for something to come for `timeout` at the most.
     fn read(&self, inlet: &mut Inlet, timeout: Option<Duration>) -> Result<usize, Errno> {
-        if timeout.is_none_or(|timeout| timeout > LONGEST) {
+        if timeout.is_none_or(|timeout| timeout > longest()) {
             match self.look(inlet)? {
                 Some(count) => return Ok(count),
                 None if self.is_interrupted() => return Err(Errno::AGAIN),
@@ -338,10 +362,19 @@ impl Outside for Wire {
             let _ = self.wait_ready(timeout);
             return;
         }
+        let holds = self.holds();
+        let timeout = match timeout {
+            Some(timeout) if holds => Some(timeout.min(PATIENCE)),
+            None if holds => Some(PATIENCE),
+            timeout => timeout,
+        };
         let Some(mut inlet) = self.take_turn(timeout) else {
             return;
         };
         let read = self.read(&mut inlet, timeout);
+        if holds && read == Err(Errno::AGAIN) {
+            self.paused.store(true, Ordering::Relaxed);
+        }
         let mut input = self.input();
         input.inlet = Some(inlet);
         match read {
