@@ -89,6 +89,9 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for device in bus.devices() {
         print(&super::describe(&device.description))?;
         lines.tell(&device.bus_id)?;
+        for line in devices.iter().flat_map(|it| it.lines(&device.bus_id)) {
+            print(&format!("{}: {line}", device.bus_id))?;
+        }
     }
     for address in &listen_at(&arguments.listen, bench.as_ref())? {
         let bound = server
