@@ -62,11 +62,14 @@ pub(super) struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Debug {
     /// A host that has failed is not started again.
-    NoRestarts,
+    #[value(name = "no-restarts")]
+    Restarts,
     /// Every device has a host of its own.
-    NoPooling,
+    #[value(name = "no-pooling")]
+    Pooling,
     /// Nothing has a deadline.
-    NoDeadlines,
+    #[value(name = "no-deadlines")]
+    Deadlines,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -77,9 +80,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let has = |what| arguments.debug.contains(&what);
     let settings = Settings {
         debug: DebugMode {
-            no_restarts: has(Debug::NoRestarts),
-            no_pooling: has(Debug::NoPooling),
-            no_deadlines: has(Debug::NoDeadlines),
+            no_restarts: has(Debug::Restarts),
+            no_pooling: has(Debug::Pooling),
+            no_deadlines: has(Debug::Deadlines),
         },
         journal: journal(arguments)?,
         ..Settings::default()
