@@ -4,7 +4,10 @@ mod applications;
 mod exported;
 mod real;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use usbwright_driver_manager::manager::{Connection, Offer, OpenError, Plug, ids_of};
 
@@ -14,7 +17,7 @@ use self::real::RealDevices;
 use crate::{
     emulator::{Bus, PlugError},
     models::BuildError,
-    protocol::Port as _,
+    protocol::{Port as _, usbip::operation::ReplyStatus},
     remote::{RemoteDevice, RemoteError},
     source::Source,
     target::libusb::LibusbError,
@@ -54,6 +57,26 @@ pub enum AddError {
     /// Real devices can't be watched.
     #[error(transparent)]
     Libusb(#[from] LibusbError),
+}
+
+/// How long a server may take to see that the host before is gone.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it is left alone meanwhile.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Imports a device that has been had before, as soon as its server has it back.
+fn import_when_free(device: &RemoteDevice) -> Result<Connection, RemoteError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match device.remote.import(&device.bus_id) {
+            Ok((socket, device)) => return Ok(Connection { socket, device }),
+            Err(RemoteError::NotImported {
+                status: ReplyStatus::Busy,
+                ..
+            }) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 impl Devices {
@@ -111,10 +134,7 @@ impl Devices {
         })?;
         let ids = ids_of(&found.summary);
         let device = device.clone();
-        let import = move || {
-            let (socket, device) = device.remote.import(&device.bus_id)?;
-            Ok::<_, OpenError>(Connection { socket, device })
-        };
+        let import = move || import_when_free(&device).map_err(OpenError::from);
         self.plug.arrived(Offer {
             name,
             ids,

@@ -92,11 +92,14 @@ impl FromStr for Whom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Debug {
     /// A host that has failed is not started again.
-    NoRestarts,
+    #[value(name = "no-restarts")]
+    Restarts,
     /// Every device has a host of its own.
-    NoPooling,
+    #[value(name = "no-pooling")]
+    Pooling,
     /// Nothing has a deadline.
-    NoDeadlines,
+    #[value(name = "no-deadlines")]
+    Deadlines,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -116,9 +119,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let applications = Arc::new(applications);
     let settings = Settings {
         debug: DebugMode {
-            no_restarts: has(Debug::NoRestarts),
-            no_pooling: has(Debug::NoPooling),
-            no_deadlines: has(Debug::NoDeadlines),
+            no_restarts: has(Debug::Restarts),
+            no_pooling: has(Debug::Pooling),
+            no_deadlines: has(Debug::Deadlines),
         },
         journal: journal(arguments)?,
         channels: Some(Arc::clone(&applications) as Arc<dyn Channels>),
