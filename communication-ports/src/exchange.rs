@@ -155,7 +155,7 @@ impl ClientExchange {
     }
 }
 
-fn feed(core: &mut impl Core, bytes: &[u8]) -> Result<(), Violation> {
+fn feed(core: &mut impl Core<Packet = Packet>, bytes: &[u8]) -> Result<(), Violation> {
     let fed = open(bytes, Vec::new(), LIMIT).and_then(|packet| core.receive(packet));
     if fed.is_err() {
         core.end();
@@ -164,7 +164,7 @@ fn feed(core: &mut impl Core, bytes: &[u8]) -> Result<(), Violation> {
     fed
 }
 
-fn outgoing(core: &mut impl Core) -> Option<Vec<u8>> {
+fn outgoing(core: &mut impl Core<Packet = Packet>) -> Option<Vec<u8>> {
     let Packet { header, payload } = core.outgoing()?;
     core.sent();
     let mut bytes = header.as_bytes().to_vec();

@@ -98,6 +98,16 @@ mod violation;
 #[doc(hidden)]
 pub mod wire;
 
+/// What the reflector's connections are made of as well. It may change at any time.
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::{
+        link::{Call, Core, Link, Operation, Slots, State, Watch, Watched, Watcher, thread_waker},
+        namespace::Listener,
+        socket::{Delivery, Parcel, Received, Socket},
+    };
+}
+
 pub use client::{
     AnswerError, Client, ConnectError, ConnectOptions, GetError, GetMessage, Message, ReplyError,
     ReplyMessage, ReplyToken, ReplyWithGet, SendToPort, filter_api,
@@ -106,7 +116,7 @@ pub use deadline::Deadline;
 pub use name::{NameError, PortName};
 pub use namespace::NameSpace;
 pub use peer::Peer;
-pub use security::{Rights, SecurityDescriptor, Subject};
+pub use security::{Denied, Rights, SecurityDescriptor, Subject};
 pub use server::{
     Callbacks, Connection, CreateError, Filter, PortOptions, Reply, SendError, SendMessage, Sent,
     ServerPort,

@@ -19,14 +19,14 @@ pub struct PortName(String);
 #[non_exhaustive]
 pub enum NameError {
     /// There is none.
-    #[error("a port's name is empty")]
+    #[error("a name is empty")]
     Empty,
     /// There is too much of it.
-    #[error("a port's name of {0} bytes, where 64 are the most")]
+    #[error("a name of {0} bytes, where 64 are the most")]
     Long(usize),
     /// A character may not be in it, or not there.
     #[error(
-        "{character:?} at {at} in the name of a port, which has letters, digits, '-', '_' and '.', and does not begin with '.'"
+        "{character:?} at {at} in a name, which has letters, digits, '-', '_' and '.', and does not begin with '.'"
     )]
     Character {
         /// The character.

@@ -67,14 +67,16 @@ impl NameSpace {
         self.0.join(name.as_str())
     }
 
-    pub(crate) fn connect(&self, name: &PortName, socket: &Socket) -> Result<(), Errno> {
+    /// Connects to the socket of a name.
+    #[doc(hidden)]
+    pub fn connect(&self, name: &PortName, socket: &Socket) -> Result<(), Errno> {
         connect(socket, &SocketAddrUnix::new(self.path(name))?)
     }
 }
 
 /// The socket at which a port is listened for, and its name. Both go when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub struct Listener {
     socket: OwnedFd,
     path: PathBuf,
     lock_path: PathBuf,
@@ -84,11 +86,10 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Takes the name, and listens; for everybody if `open`, otherwise for this user and root.
-    pub(crate) fn bind(
-        space: &NameSpace,
-        name: &PortName,
-        open: bool,
-    ) -> Result<Self, CreateError> {
+    ///
+    /// # Errors
+    /// Where the name is in use, or the system refuses it.
+    pub fn bind(space: &NameSpace, name: &PortName, open: bool) -> Result<Self, CreateError> {
         let path = space.path(name);
         let lock_path = space.0.join(format!(".{name}.lock"));
         let address = SocketAddrUnix::new(&path).map_err(|_| CreateError::Path(path.clone()))?;
@@ -111,7 +112,10 @@ impl Listener {
     }
 
     /// A client that waits to be accepted, if there is one.
-    pub(crate) fn accept(&self) -> io::Result<Option<Socket>> {
+    ///
+    /// # Errors
+    /// Where the system has no room for a connection.
+    pub fn accept(&self) -> io::Result<Option<Socket>> {
         match accept_with(&self.socket, SocketFlags::CLOEXEC) {
             Ok(socket) => Ok(Some(socket.into())),
             Err(Errno::AGAIN) => Ok(None),

@@ -20,7 +20,12 @@ pub struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn of(socket: &Socket) -> io::Result<Self> {
+    /// Who is at the other end of a socket.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    #[doc(hidden)]
+    pub fn of(socket: &Socket) -> io::Result<Self> {
         let [pid, uid, gid] = sockopt::peer_credentials(socket.as_fd())?;
         Ok(Self {
             uid,

@@ -1,6 +1,8 @@
 //! Who may connect to a port.
 
-use std::ops::BitOr;
+use std::{fmt, ops::BitOr};
+
+use thiserror::Error;
 
 use crate::Peer;
 
@@ -52,6 +54,35 @@ impl Subject {
             Self::Group(gid) => peer.gid() == gid || peer.groups().contains(&gid),
         }
     }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everyone => write!(f, "everyone"),
+            Self::User(uid) => write!(f, "the user {uid}"),
+            Self::Group(gid) => write!(f, "the group {gid}"),
+        }
+    }
+}
+
+/// The rule by which somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Denied {
+    /// An entry denies it.
+    #[error("entry {number} of the security descriptor denies it to {subject}")]
+    Entry {
+        /// Which entry, from 1.
+        number: usize,
+        /// Whom it is about.
+        subject: Subject,
+    },
+    /// Nothing allows it.
+    #[error("no entry of the security descriptor allows it to the user {uid}")]
+    NoEntry {
+        /// Who asked.
+        uid: u32,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,22 +142,39 @@ impl SecurityDescriptor {
 
     /// Whether `peer` has all of `rights`.
     pub fn allows(&self, peer: &Peer, rights: Rights) -> bool {
+        self.check(peer, rights).is_ok()
+    }
+
+    /// As [`allows`](Self::allows).
+    ///
+    /// # Errors
+    /// The rule by which `peer` has not.
+    pub fn check(&self, peer: &Peer, rights: Rights) -> Result<(), Denied> {
         let mut granted = Rights::NONE;
-        for entry in self.entries.iter().filter(|it| it.subject.is(peer)) {
+        for (at, entry) in self.entries.iter().enumerate() {
+            if !entry.subject.is(peer) {
+                continue;
+            }
             if entry.allow {
                 granted = granted | entry.rights;
             } else if entry.rights.0 & rights.0 & !granted.0 != 0 {
-                return false;
+                return Err(Denied::Entry {
+                    number: at + 1,
+                    subject: entry.subject,
+                });
             }
             if granted.contain(rights) {
-                return true;
+                return Ok(());
             }
         }
-        granted.contain(rights)
+        match granted.contain(rights) {
+            true => Ok(()),
+            false => Err(Denied::NoEntry { uid: peer.uid() }),
+        }
     }
 
     /// Whether somebody besides this process' user and root may be allowed something.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         let owner = rustix::process::geteuid().as_raw();
         self.entries.iter().any(|it| {
             it.allow && !matches!(it.subject, Subject::User(uid) if uid == 0 || uid == owner)
@@ -183,6 +231,22 @@ mod tests {
             .allow(Subject::Everyone, Rights::CONNECT)
             .deny(Subject::User(7), Rights::CONNECT);
         assert!(may(&too_late, &Peer::fake(7, 0, &[])));
+    }
+
+    #[test]
+    fn a_refusal_names_its_rule() {
+        let descriptor = SecurityDescriptor::nobody()
+            .allow(Subject::User(8), Rights::CONNECT)
+            .deny(Subject::Group(46), Rights::CONNECT);
+        let why = |peer: &Peer| descriptor.check(peer, Rights::CONNECT).unwrap_err();
+        assert_eq!(
+            why(&Peer::fake(7, 46, &[])).to_string(),
+            "entry 2 of the security descriptor denies it to the group 46"
+        );
+        assert_eq!(
+            why(&Peer::fake(7, 1, &[])).to_string(),
+            "no entry of the security descriptor allows it to the user 7"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use crate::Violation;
 use rustix::{
     cmsg_space,
     event::{PollFd, PollFlags, Timespec, poll},
@@ -17,12 +18,9 @@ use rustix::{
         recvmsg, send, sendmsg, shutdown, socket_with,
     },
 };
-use zerocopy::IntoBytes as _;
 
-use crate::{
-    Violation,
-    wire::{HEADER_SIZE, Packet, Payload, open},
-};
+/// The longest header that a payload is copied behind.
+const HEADER: usize = 64;
 
 /// The longest payload that is copied behind its header.
 const SMALL: usize = 512;
@@ -30,13 +28,34 @@ const SMALL: usize = 512;
 /// The most descriptors that are taken with a packet: one more than may come, to see that they are too many.
 const DESCRIPTORS: usize = 2;
 
+/// A packet of a protocol.
+pub trait Parcel: Sized {
+    /// The room that any packet fits into, in bytes.
+    const ROOM: usize;
+
+    /// What it begins with.
+    fn header(&self) -> &[u8];
+
+    /// What follows the header.
+    fn payload(&self) -> &[u8];
+
+    /// The descriptor that goes with it.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Reads a packet; `limit` is the longest payload that is taken.
+    ///
+    /// # Errors
+    /// What it breaks.
+    fn open(bytes: &[u8], descriptors: Vec<OwnedFd>, limit: usize) -> Result<Self, Violation>;
+}
+
 /// A connected socket that keeps packets apart (`SOCK_SEQPACKET`).
 #[derive(Debug)]
-pub(crate) struct Socket(OwnedFd);
+pub struct Socket(OwnedFd);
 
 /// Whether a packet was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub enum Delivery {
     /// It was.
     Sent,
     /// The socket is full; it tells when there is room.
@@ -47,9 +66,9 @@ pub(crate) enum Delivery {
 
 /// What there was to receive.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub enum Received<P> {
     /// A packet.
-    Packet(Packet),
+    Packet(P),
     /// Nothing now.
     Nothing,
     /// Nothing ever again.
@@ -60,7 +79,9 @@ pub(crate) enum Received {
 
 impl Socket {
     /// A new one, not connected.
-    pub(crate) fn new() -> io::Result<Self> {
+    /// # Errors
+    /// Where the system makes none.
+    pub fn new() -> io::Result<Self> {
         Ok(Self(socket_with(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
@@ -70,48 +91,87 @@ impl Socket {
     }
 
     /// Sends a packet, whole, if there is room for it.
-    pub(crate) fn send(&self, packet: &Packet) -> io::Result<Delivery> {
-        let header = packet.header.as_bytes();
+    ///
+    /// # Errors
+    /// Where the other end is gone, or the system fails.
+    pub fn send(&self, packet: &impl Parcel) -> io::Result<Delivery> {
+        let descriptor = packet.descriptor();
+        self.send_parts(packet.header(), packet.payload(), descriptor)
+    }
+
+    /// As [`send`](Self::send), of a packet's parts.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_parts(
+        &self,
+        header: &[u8],
+        payload: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Delivery> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let sent = match &packet.payload {
+        let sent = match descriptor {
+            None if payload.is_empty() => send(&self.0, header, flags),
             // A copy costs less than to have the kernel gather so little.
-            Payload::Inline(bytes) if bytes.len() <= SMALL => {
-                let mut whole = [0; HEADER_SIZE + SMALL];
-                let length = header.len() + bytes.len();
+            None if payload.len() <= SMALL && header.len() <= HEADER => {
+                let mut whole = [0; HEADER + SMALL];
+                let length = header.len() + payload.len();
                 whole[..header.len()].copy_from_slice(header);
-                whole[header.len()..length].copy_from_slice(bytes);
+                whole[header.len()..length].copy_from_slice(payload);
                 send(&self.0, &whole[..length], flags)
             }
-            Payload::Inline(bytes) => sendmsg(
-                &self.0,
-                &[IoSlice::new(header), IoSlice::new(bytes)],
-                &mut SendAncillaryBuffer::default(),
-                flags,
-            ),
-            Payload::Sealed { file, .. } => {
-                let descriptors = [file.as_fd()];
+            _ => {
+                let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
                 let mut control = SendAncillaryBuffer::new(&mut space);
-                control.push(SendAncillaryMessage::ScmRights(&descriptors));
-                sendmsg(&self.0, &[IoSlice::new(header)], &mut control, flags)
+                if !descriptors.is_empty() {
+                    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+                }
+                let parts = [IoSlice::new(header), IoSlice::new(payload)];
+                sendmsg(&self.0, &parts, &mut control, flags)
             }
         };
         match sent {
             Ok(_) => Ok(Delivery::Sent),
             Err(Errno::AGAIN) => Ok(Delivery::Full),
             Err(Errno::NOBUFS | Errno::NOMEM | Errno::TOOMANYREFS) => Ok(Delivery::Later),
-            Err(Errno::INTR) => self.send(packet),
+            Err(Errno::INTR) => self.send_parts(header, payload, descriptor),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Receives a packet into `buffer`, of which a longer payload than `limit` is refused; waits for one if it is told to.
-    pub(crate) fn receive(
+    ///
+    /// # Errors
+    /// Where the system fails.
+    pub fn receive<P: Parcel>(
         &self,
         buffer: &mut [u8],
         limit: usize,
         wait: bool,
-    ) -> io::Result<Received> {
+    ) -> io::Result<Received<P>> {
+        let mut descriptors = Vec::new();
+        Ok(match self.receive_into(buffer, &mut descriptors, wait)? {
+            Received::Packet(length) => match P::open(&buffer[..length], descriptors, limit) {
+                Ok(packet) => Received::Packet(packet),
+                Err(violation) => Received::Violation(violation),
+            },
+            Received::Nothing => Received::Nothing,
+            Received::End => Received::End,
+            Received::Violation(violation) => Received::Violation(violation),
+        })
+    }
+
+    /// As [`receive`](Self::receive), of a packet as it came: its length, in `buffer`, and the descriptors that came with it.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn receive_into(
+        &self,
+        buffer: &mut [u8],
+        descriptors: &mut Vec<OwnedFd>,
+        wait: bool,
+    ) -> io::Result<Received<usize>> {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut flags = RecvFlags::CMSG_CLOEXEC;
@@ -119,11 +179,12 @@ impl Socket {
         let came = match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
             Ok(came) => came,
             // The peer closed with something unread. What it had sent before can still be read.
-            Err(Errno::INTR | Errno::CONNRESET) => return self.receive(buffer, limit, wait),
+            Err(Errno::INTR | Errno::CONNRESET) => {
+                return self.receive_into(buffer, descriptors, wait);
+            }
             Err(Errno::AGAIN) => return Ok(Received::Nothing),
             Err(error) => return Err(error.into()),
         };
-        let mut descriptors = Vec::new();
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(some) = message {
                 descriptors.extend(some);
@@ -132,20 +193,18 @@ impl Socket {
         if came.bytes == 0 && descriptors.is_empty() {
             return Ok(Received::End);
         }
-        if came
-            .flags
-            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-        {
+        let cut = ReturnFlags::TRUNC | ReturnFlags::CTRUNC;
+        if came.flags.intersects(cut) {
             return Ok(Received::Violation(Violation::Truncated));
         }
-        Ok(match open(&buffer[..came.bytes], descriptors, limit) {
-            Ok(packet) => Received::Packet(packet),
-            Err(violation) => Received::Violation(violation),
-        })
+        Ok(Received::Packet(came.bytes))
     }
 
     /// Waits until there is something to receive, or the time is up.
-    pub(crate) fn wait(&self, time: Option<Duration>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Where the system fails.
+    pub fn wait(&self, time: Option<Duration>) -> io::Result<()> {
         let time = time.map(|it| {
             Timespec::try_from(it).unwrap_or(Timespec {
                 tv_sec: i64::MAX,
@@ -159,7 +218,7 @@ impl Socket {
     }
 
     /// Whether the peer has closed its end, or died.
-    pub(crate) fn is_hung_up(&self) -> bool {
+    pub fn is_hung_up(&self) -> bool {
         let mut polled = [PollFd::new(&self.0, PollFlags::RDHUP)];
         let now = Timespec::default();
         let _ = poll(&mut polled, Some(&now));
@@ -169,7 +228,7 @@ impl Socket {
     }
 
     /// Ends both directions; whoever waits for something to receive sees the end.
-    pub(crate) fn shut_down(&self) {
+    pub fn shut_down(&self) {
         let _ = shutdown(&self.0, Shutdown::Both);
     }
 }

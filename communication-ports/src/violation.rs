@@ -62,6 +62,17 @@ pub enum Violation {
         /// The get's room.
         capacity: u32,
     },
+    /// More was moved than was asked for.
+    #[error("{moved} bytes were moved, of {most} at the most")]
+    Excess {
+        /// How many were moved.
+        moved: u64,
+        /// The most that could be.
+        most: u64,
+    },
+    /// The peer speaks another version of the protocol.
+    #[error("a greeting of the version {0}, which this end does not speak")]
+    Version(u32),
     /// The peer asks on and on and takes no answers.
     #[error("{0} answers that the peer does not take")]
     NotReading(usize),

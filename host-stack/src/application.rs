@@ -40,29 +40,41 @@ struct Opened {
 }
 
 /// How a device is opened.
-#[derive(Clone, Debug, Default)]
-pub struct OpenOptions(CreateParameters);
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    parameters: CreateParameters,
+    process: u32,
+}
 
 impl OpenOptions {
     /// For reading and writing, with nothing after the device's name.
     pub fn new() -> Self {
-        Self(CreateParameters {
-            access: 0xC000_0000,
-            ..CreateParameters::default()
-        })
+        Self {
+            parameters: CreateParameters {
+                access: 0xC000_0000,
+                ..CreateParameters::default()
+            },
+            process: std::process::id(),
+        }
+    }
+
+    /// Opens it for another process, of this id: whoever brings requests from there does so.
+    #[must_use]
+    pub fn process(self, process: u32) -> Self {
+        Self { process, ..self }
     }
 
     /// Opens what has a name within the device.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
-        self.0.name = name.into();
+        self.parameters.name = name.into();
         self
     }
 
     /// What the application wants to do (`ACCESS_MASK`).
     #[must_use]
     pub fn access(mut self, access: u32) -> Self {
-        self.0.access = access;
+        self.parameters.access = access;
         self
     }
 }
@@ -97,6 +109,12 @@ impl IoOutcome {
     }
 }
 
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Handle {
     pub(crate) fn open(owner: &Arc<Owner>, options: &OpenOptions) -> Opening {
         Self::begin_open(owner.shared(), Some(Arc::clone(owner)), options)
@@ -112,8 +130,8 @@ impl Handle {
         owner: Option<Arc<Owner>>,
         options: &OpenOptions,
     ) -> Opening {
-        let file = File::new(Arc::clone(&options.0.name), std::process::id());
-        let parameters = Parameters::Create(options.0.clone());
+        let file = File::new(Arc::clone(&options.parameters.name), options.process);
+        let parameters = Parameters::Create(options.parameters.clone());
         stack.add_file(&file);
         let opened = Opened {
             stack: Arc::clone(stack),
@@ -274,9 +292,16 @@ impl Io {
     /// Asks for it back. It ends in its time, and tells how.
     #[doc(alias = "CancelIoEx")]
     pub fn cancel(&self) {
-        if let Ok(irp) = &self.irp {
-            self.stack.scheduler().enter(|| irp.cancel(Asker::Origin));
+        if let Some(cancel) = self.cancel_handle() {
+            cancel.cancel();
         }
+    }
+
+    /// What it can be asked back with from elsewhere, while somebody waits for it; none, where it was refused.
+    pub fn cancel_handle(&self) -> Option<CancelHandle> {
+        let irp = Arc::clone(self.irp.as_ref().ok()?);
+        let stack = Arc::clone(&self.stack);
+        Some(CancelHandle { stack, irp })
     }
 
     /// Whether it has ended.
@@ -317,6 +342,26 @@ impl Io {
             return outcome;
         }
         self.stack.scheduler().wait_for(|| self.outcome())
+    }
+}
+
+/// Asks a request back ([`Io::cancel_handle`]). It keeps the request, though not its data.
+pub struct CancelHandle {
+    stack: Arc<StackShared>,
+    irp: Arc<Irp>,
+}
+
+impl CancelHandle {
+    /// Asks for it back, as [`Io::cancel`] does. Of one that has ended nothing comes.
+    pub fn cancel(&self) {
+        let irp = &self.irp;
+        self.stack.scheduler().enter(|| irp.cancel(Asker::Origin));
+    }
+}
+
+impl fmt::Debug for CancelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelHandle").finish_non_exhaustive()
     }
 }
 

@@ -162,7 +162,7 @@ mod timer;
 mod verifier;
 mod window;
 
-pub use application::{Handle, Io, IoOutcome, OpenOptions, Opening};
+pub use application::{CancelHandle, Handle, Io, IoOutcome, OpenOptions, Opening};
 pub use buffers::{Access, IoType, IoTypeError, Retrieval};
 pub use callbacks::{DeviceCallbacks, Driver, PowerState};
 pub use device::{Device, DeviceInit, LockingConstraint};

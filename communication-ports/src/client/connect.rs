@@ -104,7 +104,7 @@ impl ConnectOptions {
             context: Payload::new(self.context)?,
         };
         // A server that refuses may not want to hear this; its refusal can be read nevertheless.
-        let _ = socket.send(&hello.into());
+        let _ = socket.send(&Packet::from(hello));
         let takes = match ToClient::try_from(answer(&socket, until)?)? {
             ToClient::Welcome {
                 version: VERSION,

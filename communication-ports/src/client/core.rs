@@ -271,6 +271,8 @@ fn room(reply_length: u32) -> Result<Option<u32>, Violation> {
 }
 
 impl Core for ClientCore {
+    type Packet = Packet;
+
     fn receive(&mut self, packet: Packet) -> Result<(), Violation> {
         let kind = packet.header.kind.get();
         match ToClient::try_from(packet)? {

@@ -21,14 +21,14 @@ use std::{
 use rustix::event::epoll::EventFlags;
 use usbwright_target::{Clock, Timed};
 
-pub(crate) use operation::{Call, Operation, public_future, thread_waker};
-pub(crate) use slots::Slots;
-pub(crate) use watcher::{Watch, Watched, Watcher};
+pub(crate) use operation::public_future;
+pub use operation::{Call, Operation, thread_waker};
+pub use slots::Slots;
+pub use watcher::{Watch, Watched, Watcher};
 
 use crate::{
     Ended, Violation,
-    socket::{Delivery, Received, Socket},
-    wire::{PACKET_SIZE, Packet},
+    socket::{Delivery, Parcel, Received, Socket},
 };
 
 /// How many packets a watcher reads of one connection before it looks after others.
@@ -38,15 +38,26 @@ const PACKETS_AT_A_TIME: usize = 16;
 const RETRY: Duration = Duration::from_millis(10);
 
 /// What a connection means, at one of its ends: a state machine without I/O.
-pub(crate) trait Core: Send + 'static {
+pub trait Core: Send + 'static {
+    /// What travels.
+    type Packet: Parcel;
+
     /// Takes a packet in.
-    fn receive(&mut self, packet: Packet) -> Result<(), Violation>;
+    ///
+    /// # Errors
+    /// What it breaks.
+    fn receive(&mut self, packet: Self::Packet) -> Result<(), Violation>;
 
     /// What is to be sent next. It is the same each time, until [`sent`](Self::sent) or anything else changes that.
-    fn outgoing(&mut self) -> Option<Packet>;
+    fn outgoing(&mut self) -> Option<Self::Packet>;
 
     /// That has been sent.
     fn sent(&mut self);
+
+    /// Sends what does not wait for its turn, by a way of the core's own. Where that can't be now, it is tried again.
+    fn send_aside(&mut self) -> Delivery {
+        Delivery::Sent
+    }
 
     /// Ends what is due at `now`.
     fn expire(&mut self, now: Instant);
@@ -62,7 +73,7 @@ pub(crate) trait Core: Send + 'static {
 }
 
 /// A connection's socket and its core.
-pub(crate) struct Link<C: Core> {
+pub struct Link<C: Core> {
     clock: Clock,
     /// The longest payload that is taken.
     limit: usize,
@@ -77,8 +88,10 @@ struct Watching {
     _own: Option<Watcher>,
 }
 
-pub(crate) struct State<C> {
-    pub(crate) core: C,
+/// What a link knows of its connection.
+pub struct State<C> {
+    /// What the connection means.
+    pub core: C,
     socket: Option<Arc<Socket>>,
     /// What is read into; whoever has it leads.
     buffer: Option<Box<[u8]>>,
@@ -102,7 +115,8 @@ pub(crate) struct Lead {
 }
 
 impl<C: Core> Link<C> {
-    pub(crate) fn new(core: C, socket: Arc<Socket>, limit: usize, clock: Clock) -> Arc<Self> {
+    /// A connection. `limit` is the longest payload that is taken.
+    pub fn new(core: C, socket: Arc<Socket>, limit: usize, clock: Clock) -> Arc<Self> {
         let link = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             clock,
@@ -111,7 +125,7 @@ impl<C: Core> Link<C> {
             state: Mutex::new(State {
                 core,
                 socket: Some(socket),
-                buffer: Some(vec![0; PACKET_SIZE].into()),
+                buffer: Some(vec![0; <C::Packet as Parcel>::ROOM].into()),
                 followers: VecDeque::new(),
                 blocked: None,
                 broken: false,
@@ -132,7 +146,7 @@ impl<C: Core> Link<C> {
     }
 
     /// Does something to the state, sends what is to be sent, and wakes who is to be woken. Nobody is woken under the lock.
-    pub(crate) fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State<C>) -> R) -> R {
+    pub fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State<C>) -> R) -> R {
         let mut state = self.state();
         let result = change(&mut state);
         // Before anything is sent: what comes back is for whoever leads, and need not wake the watcher.
@@ -141,8 +155,10 @@ impl<C: Core> Link<C> {
             self.end_state(&mut state, why);
         }
         self.arm(&mut state);
+        let aside = Some(state.core.send_aside()).filter(|it| *it != Delivery::Sent);
         let woken = std::mem::take(state.core.woken());
-        let blocked = state.blocked.filter(|_| state.ended.is_none());
+        let blocked = state.blocked.or(aside.map(|_| Delivery::Later));
+        let blocked = blocked.filter(|_| state.ended.is_none());
         drop(state);
         woken.into_iter().for_each(Waker::wake);
         if let Some(delivery) = blocked {
@@ -174,10 +190,18 @@ impl<C: Core> Link<C> {
     }
 
     /// Has `watcher` look after the link from now on.
-    pub(crate) fn watch_by(self: &Arc<Self>, watcher: &Watcher) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Where the system has no room for it.
+    pub fn watch_by(self: &Arc<Self>, watcher: &Watcher) -> io::Result<()> {
         let watch = self.register(watcher)?;
         self.watched(watch, None);
         Ok(())
+    }
+
+    /// Whether a watcher looks after it.
+    pub fn is_watched(&self) -> bool {
+        self.watch.get().is_some()
     }
 
     /// Has a watcher of the link's own look after it, if it has none yet. A link that can have none ends.
@@ -205,7 +229,7 @@ impl<C: Core> Link<C> {
     }
 
     /// Takes what a read of the socket has brought.
-    fn take_in(&self, state: &mut State<C>, received: io::Result<Received>) {
+    fn take_in(&self, state: &mut State<C>, received: io::Result<Received<C::Packet>>) {
         let why = match received {
             Ok(Received::Nothing) => return,
             Ok(Received::Packet(packet)) => match state.core.receive(packet) {
@@ -220,7 +244,7 @@ impl<C: Core> Link<C> {
     }
 
     /// Ends the connection, if it has not ended yet: whoever waits is told.
-    pub(crate) fn end(self: &Arc<Self>, why: Ended) {
+    pub fn end(self: &Arc<Self>, why: Ended) {
         self.with(|state| self.end_state(state, why));
     }
 
@@ -229,7 +253,7 @@ impl<C: Core> Link<C> {
             return;
         };
         if let Ended::Violation(violation) = &why {
-            tracing::warn!(%violation, "a port's connection ends, as its peer breaks the protocol");
+            tracing::warn!(%violation, "a connection ends, as its peer breaks the protocol");
         }
         state.ended = Some(why);
         state.core.end();
@@ -243,7 +267,7 @@ impl<C: Core> Link<C> {
     }
 
     /// Why the connection ended, once it has.
-    pub(crate) fn ended(&self) -> Option<Ended> {
+    pub fn ended(&self) -> Option<Ended> {
         self.state().ended.clone()
     }
 
@@ -258,7 +282,7 @@ impl<C: Core> Link<C> {
     }
 
     /// Has the watcher tick when something is due. A manual clock ticks by itself.
-    fn schedule(&self, deadline: Instant) {
+    pub fn schedule(&self, deadline: Instant) {
         if !self.is_manual() {
             self.tick_at(deadline);
         }

@@ -12,7 +12,7 @@ use usbwright_target::Clock;
 use super::{Core, Lead, Link};
 
 /// What an operation does with its connection's core.
-pub(crate) trait Call {
+pub trait Call {
     /// The core.
     type Core: Core;
     /// How it ends, for the core.
@@ -42,7 +42,7 @@ pub(crate) trait Call {
 }
 
 /// An operation that begins when it is first polled, waited for, or [started](Self::start).
-pub(crate) struct Operation<A: Call> {
+pub struct Operation<A: Call> {
     link: Arc<Link<A::Core>>,
     call: A,
     stage: Stage,
@@ -56,7 +56,8 @@ enum Stage {
 }
 
 impl<A: Call> Operation<A> {
-    pub(crate) fn new(link: &Arc<Link<A::Core>>, call: A) -> Self {
+    /// Of a connection.
+    pub fn new(link: &Arc<Link<A::Core>>, call: A) -> Self {
         Self {
             link: Arc::clone(link),
             call,
@@ -65,11 +66,26 @@ impl<A: Call> Operation<A> {
     }
 
     /// Begins it now.
-    pub(crate) fn start(&mut self) {
+    pub fn start(&mut self) {
         self.begin(None);
         if let Some(deadline) = self.call.deadline() {
             self.link.schedule(deadline);
         }
+    }
+
+    /// What it is.
+    pub fn call(&self) -> &A {
+        &self.call
+    }
+
+    /// The connection.
+    pub fn link(&self) -> &Arc<Link<A::Core>> {
+        &self.link
+    }
+
+    /// What it is, to be changed before it begins.
+    pub fn call_mut(&mut self) -> &mut A {
+        &mut self.call
     }
 
     /// Begins it, if it has not begun yet; whoever blocks for it leads if that can be.
@@ -88,7 +104,7 @@ impl<A: Call> Operation<A> {
     }
 
     /// Blocks until it ends.
-    pub(crate) fn wait(mut self) -> A::Output {
+    pub fn wait(mut self) -> A::Output {
         if self.link.is_manual() {
             self.link.watch_alone();
         }
@@ -159,7 +175,8 @@ impl<A: Call> Operation<A> {
         }
     }
 
-    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<A::Output> {
+    /// As a future's. It is not to be polled again once it was ready.
+    pub fn poll(&mut self, waker: &Waker) -> Poll<A::Output> {
         assert!(self.stage != Stage::Over, "it is polled after it was ready");
         self.link.watch_alone();
         let new = self.stage == Stage::New;
@@ -195,7 +212,7 @@ impl<A: Call> Drop for Operation<A> {
 }
 
 /// Wakes this thread from [`thread::park`].
-pub(crate) fn thread_waker() -> Waker {
+pub fn thread_waker() -> Waker {
     struct Parked(Thread);
 
     impl Wake for Parked {

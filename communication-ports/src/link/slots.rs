@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, mem, task::Waker};
 
 /// Operations of one kind, by number.
 #[derive(Debug)]
-pub(crate) struct Slots<T> {
+pub struct Slots<T> {
     last: u64,
     /// The few that there are at a time.
     slots: BTreeMap<u64, Slot<T>>,
@@ -20,23 +20,30 @@ enum Slot<T> {
     Done(T),
 }
 
-impl<T> Slots<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
         Self {
             last: 0,
             slots: BTreeMap::new(),
         }
     }
+}
+
+impl<T> Slots<T> {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
 
     /// A new one. Numbers begin at 1, and none comes twice.
-    pub(crate) fn begin(&mut self) -> u64 {
+    pub fn begin(&mut self) -> u64 {
         self.last += 1;
         self.slots.insert(self.last, Slot::Waiting(None));
         self.last
     }
 
     /// Ends one, if it is under way.
-    pub(crate) fn finish(&mut self, number: u64, output: T, woken: &mut Vec<Waker>) -> bool {
+    pub fn finish(&mut self, number: u64, output: T, woken: &mut Vec<Waker>) -> bool {
         match self.slots.get_mut(&number) {
             Some(slot @ Slot::Waiting(_)) => {
                 if let Slot::Waiting(waker) = mem::replace(slot, Slot::Done(output)) {
@@ -50,7 +57,7 @@ impl<T> Slots<T> {
     }
 
     /// How it ended, once: afterwards it is forgotten.
-    pub(crate) fn take(&mut self, number: u64) -> Option<T> {
+    pub fn take(&mut self, number: u64) -> Option<T> {
         match self.slots.get(&number) {
             Some(Slot::Done(_)) => self.forget(number),
             _ => None,
@@ -58,7 +65,7 @@ impl<T> Slots<T> {
     }
 
     /// Has `waker` woken when it ends.
-    pub(crate) fn watch(&mut self, number: u64, waker: &Waker) {
+    pub fn watch(&mut self, number: u64, waker: &Waker) {
         if let Some(Slot::Waiting(registered)) = self.slots.get_mut(&number) {
             match registered {
                 Some(registered) => registered.clone_from(waker),
@@ -68,7 +75,7 @@ impl<T> Slots<T> {
     }
 
     /// Nobody wants to know how it ends; it stays until it does.
-    pub(crate) fn abandon(&mut self, number: u64) {
+    pub fn abandon(&mut self, number: u64) {
         match self.slots.get_mut(&number) {
             Some(Slot::Done(_)) => drop(self.slots.remove(&number)),
             Some(slot) => *slot = Slot::Abandoned,
@@ -77,7 +84,7 @@ impl<T> Slots<T> {
     }
 
     /// It ends unseen, at once.
-    pub(crate) fn forget(&mut self, number: u64) -> Option<T> {
+    pub fn forget(&mut self, number: u64) -> Option<T> {
         match self.slots.remove(&number) {
             Some(Slot::Done(output)) => Some(output),
             _ => None,
@@ -85,7 +92,7 @@ impl<T> Slots<T> {
     }
 
     /// Ends all that are under way.
-    pub(crate) fn finish_all(&mut self, output: impl Fn() -> T, woken: &mut Vec<Waker>) {
+    pub fn finish_all(&mut self, output: impl Fn() -> T, woken: &mut Vec<Waker>) {
         self.slots
             .retain(|_, slot| !matches!(slot, Slot::Abandoned));
         for slot in self.slots.values_mut() {

@@ -25,7 +25,7 @@ const BELL: u64 = 0;
 const EVENTS: usize = 64;
 
 /// What a watcher looks after.
-pub(crate) trait Watched: Send + Sync {
+pub trait Watched: Send + Sync {
     /// Its descriptor is ready. It is not looked at again until it is [armed](Watch::arm) anew.
     fn ready(self: Arc<Self>);
 
@@ -34,7 +34,7 @@ pub(crate) trait Watched: Send + Sync {
 }
 
 /// The thread. It ends when this is dropped.
-pub(crate) struct Watcher {
+pub struct Watcher {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -53,7 +53,11 @@ struct Table {
 }
 
 impl Watcher {
-    pub(crate) fn start() -> io::Result<Self> {
+    /// Begins with nothing to look after.
+    ///
+    /// # Errors
+    /// Where the system has no thread or descriptor for it.
+    pub fn start() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &bell, EventData::new_u64(BELL), EventFlags::IN)?;
@@ -78,7 +82,7 @@ impl Watcher {
     }
 
     /// Looks after `watched` from now on, once its descriptor is armed.
-    pub(crate) fn add(&self, watched: Weak<dyn Watched>, source: impl AsFd) -> io::Result<Watch> {
+    pub fn add(&self, watched: Weak<dyn Watched>, source: impl AsFd) -> io::Result<Watch> {
         let mut table = self.shared.table();
         table.last += 1;
         let token = table.last;
@@ -191,14 +195,14 @@ impl Watched for Nobody {
 }
 
 /// That something is looked after. It is no more once this is dropped.
-pub(crate) struct Watch {
+pub struct Watch {
     shared: Arc<Shared>,
     token: u64,
 }
 
 impl Watch {
     /// Has [`Watched::ready`] called, once, when `source` is ready so; for nothing, what was armed before is disarmed.
-    pub(crate) fn arm(&self, source: impl AsFd, interest: EventFlags) {
+    pub fn arm(&self, source: impl AsFd, interest: EventFlags) {
         let data = EventData::new_u64(self.token);
         let interest = interest | EventFlags::ONESHOT;
         if let Err(error) = epoll::modify(&self.shared.epoll, source, data, interest) {
@@ -207,12 +211,12 @@ impl Watch {
     }
 
     /// Never looks at `source` again.
-    pub(crate) fn forget(&self, source: impl AsFd) {
+    pub fn forget(&self, source: impl AsFd) {
         let _ = epoll::delete(&self.shared.epoll, source);
     }
 
     /// Has [`Watched::tick`] called at this time.
-    pub(crate) fn schedule(&self, time: Instant) {
+    pub fn schedule(&self, time: Instant) {
         let mut table = self.shared.table();
         table.timers.insert((time, self.token));
         let is_next = table.timers.first() == Some(&(time, self.token));

@@ -224,6 +224,8 @@ impl ServerCore {
 pub(crate) struct Gone;
 
 impl Core for ServerCore {
+    type Packet = Packet;
+
     fn receive(&mut self, packet: Packet) -> Result<(), Violation> {
         let kind = packet.header.kind.get();
         match ToServer::try_from(packet)? {

@@ -20,7 +20,7 @@ use crate::{
     link::{Link, Watch, Watched},
     namespace::Listener,
     socket::Socket,
-    wire::ToClient,
+    wire::{Packet, ToClient},
 };
 
 /// How many more clients than may be connected are listened to.
@@ -345,5 +345,5 @@ impl Drop for ServiceThread {
 /// Tells a client why it may not connect.
 pub(super) fn refuse(socket: &Socket, status: NtStatus) {
     // Whether it hears it is its own business.
-    let _ = socket.send(&ToClient::Refused(status).into());
+    let _ = socket.send(&Packet::from(ToClient::Refused(status)));
 }

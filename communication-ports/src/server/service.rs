@@ -20,7 +20,7 @@ use crate::{
     Ended, LONGEST_CONTEXT,
     link::{Link, thread_waker},
     socket::{Delivery, Received, Socket},
-    wire::{PACKET_SIZE, Payload, ToClient, ToServer, VERSION},
+    wire::{PACKET_SIZE, Packet, Payload, ToClient, ToServer, VERSION},
 };
 
 /// How long a client may take to say who it is.
@@ -68,7 +68,7 @@ pub(super) fn serve<C: Callbacks>(port: &Arc<Port>, callbacks: &C, applicant: Ap
 fn greet(socket: &Socket) -> Result<Bytes, NtStatus> {
     let until = Instant::now() + GREETING;
     let mut buffer = vec![0; PACKET_SIZE];
-    let packet = loop {
+    let packet: Packet = loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || socket.wait(Some(left)).is_err() {
             return Err(NtStatus::IO_TIMEOUT);
@@ -100,7 +100,7 @@ fn welcome(port: &Port, link: &Arc<Link<ServerCore>>, socket: &Socket) {
         version: VERSION,
         longest,
     };
-    if let Ok(Delivery::Full | Delivery::Later) = socket.send(&welcome.into()) {
+    if let Ok(Delivery::Full | Delivery::Later) = socket.send(&Packet::from(welcome)) {
         link.end(Ended::Socket(io::ErrorKind::OutOfMemory));
     }
 }

@@ -1,9 +1,12 @@
 //! The packets, as values that mean something.
 
-use usbwright_host_stack::status::NtStatus;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use super::{Header, MAGIC, Payload};
-use crate::Violation;
+use usbwright_host_stack::status::NtStatus;
+use zerocopy::IntoBytes as _;
+
+use super::{Header, MAGIC, PACKET_SIZE, Payload, open};
+use crate::{Violation, socket::Parcel};
 
 /// A packet as it is sent.
 #[derive(Clone, Debug)]
@@ -12,6 +15,32 @@ pub struct Packet {
     pub header: Header,
     /// Its payload, whose length the header tells.
     pub payload: Payload,
+}
+
+impl Parcel for Packet {
+    const ROOM: usize = PACKET_SIZE;
+
+    fn header(&self) -> &[u8] {
+        self.header.as_bytes()
+    }
+
+    fn payload(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Inline(bytes) => bytes,
+            Payload::Sealed { .. } => &[],
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.payload {
+            Payload::Inline(_) => None,
+            Payload::Sealed { file, .. } => Some(file.as_fd()),
+        }
+    }
+
+    fn open(bytes: &[u8], descriptors: Vec<OwnedFd>, limit: usize) -> Result<Self, Violation> {
+        open(bytes, descriptors, limit)
+    }
 }
 
 /// A get that waits for a message.

@@ -14,7 +14,7 @@ use crate::{
 impl OpenOptions {
     /// Opens what has a name within `file`.
     pub(crate) fn within(self, file: &str) -> Self {
-        let name = format!("{file}{}", self.0.name);
+        let name = format!("{file}{}", self.parameters.name);
         self.name(&name)
     }
 }

@@ -15,6 +15,8 @@ struct Ends {
 }
 
 impl Core for Ends {
+    type Packet = Packet;
+
     fn receive(&mut self, _: Packet) -> Result<(), Violation> {
         self.left += 1;
         Ok(())
