@@ -265,3 +265,25 @@ fn a_stack_lives_as_long_as_somebody_has_its_device_open() {
     kept.take().complete_with_information(NtStatus::SUCCESS, 1);
     assert_eq!(read.wait().information, 1);
 }
+
+#[test]
+fn a_file_tells_the_process_that_it_was_opened_for() {
+    let diary = With(Diary::default());
+    let stack = builder().0.driver("diary", diary).start().unwrap();
+    let device = stack.devices()[0].clone();
+    let queue = device.context::<Queue>().unwrap();
+    for (options, process) in [
+        (OpenOptions::new(), std::process::id()),
+        (OpenOptions::new().process(42), 42),
+    ] {
+        let handle = stack.open(&options).wait().unwrap();
+        let waits = handle.read(1);
+        let cancel = waits.cancel_handle().unwrap();
+        let request = queue.retrieve_next().unwrap();
+        let file = request.file().unwrap();
+        assert_eq!(file.initiator_process_id(), process);
+        request.requeue().unwrap();
+        cancel.cancel();
+        assert_eq!(waits.wait().status, NtStatus::CANCELLED);
+    }
+}

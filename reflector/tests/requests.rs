@@ -2,13 +2,17 @@
 
 mod support;
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use support::{ECHO, PART, PEND, RELEASE, Setup, WHO, until};
+use support::{ECHO, PART, PEND, RELEASE, Setup, WHO, channels, name, until};
 use usbwright_host_stack::ControlCode;
 use usbwright_reflector::{
-    Event, Rights, SecurityDescriptor, Subject,
-    application::{Device, Io, OpenError},
+    Event, HostInfo, NameSpace, Reflector, Rights, SecurityDescriptor, Subject,
+    application::{Device, Io, OpenError, OpenOptions},
     status::{NtStatus, Win32Error},
 };
 
@@ -121,6 +125,35 @@ fn an_application_without_rights_is_refused_by_the_name_of_the_rule() {
         _ => None,
     });
     assert_eq!(why, rule);
+}
+
+#[test]
+fn whoever_is_told_of_something_may_remove_the_device() {
+    let directory = tempfile::tempdir().unwrap();
+    let space = NameSpace::at(directory.path());
+    let reflector: Arc<OnceLock<Reflector>> = Arc::default();
+    let removes = Arc::downgrade(&reflector);
+    let start = Reflector::start(space.clone(), move |key, event| {
+        if let (Some(reflector), Event::Refused { .. }) = (removes.upgrade(), event) {
+            let _ = reflector.get().map(|it| it.remove_device(key));
+        }
+    });
+    reflector.set(start.unwrap()).unwrap();
+    let (end, _ends) = channels();
+    let (nobody, info) = (SecurityDescriptor::nobody(), HostInfo { pid: 1 });
+    let added = reflector
+        .get()
+        .unwrap()
+        .add_device(&name(), nobody, end, info);
+    let options = OpenOptions::new(name()).name_space(space);
+    assert!(options.open().is_err());
+    until("it is removed", || {
+        reflector
+            .get()
+            .unwrap()
+            .status(*added.as_ref().unwrap())
+            .is_err()
+    });
 }
 
 #[test]

@@ -141,22 +141,26 @@ impl Device {
         }
     }
 
-    /// Accepts whoever waits.
+    /// Accepts whoever waits. Nothing is locked while they are looked at, of which others may be told.
     fn accept(self: &Arc<Self>) {
+        while let Some(socket) = self.next() {
+            self.apply(socket);
+        }
+    }
+
+    /// Who waits; with nobody, it is told when somebody comes.
+    fn next(&self) -> Option<Socket> {
         let listener = self.listener();
-        let (Some(listener), Some(watch)) = (&*listener, self.watch.get()) else {
-            return;
-        };
-        loop {
-            match listener.accept() {
-                Ok(Some(socket)) => self.apply(socket),
-                Ok(None) => return watch.arm(listener, EventFlags::IN),
-                Err(error) => {
-                    tracing::warn!(%error, device = %self.name, "a device can't accept a connection now");
-                    return watch.schedule(Instant::now() + RETRY);
-                }
+        let (listener, watch) = (listener.as_ref()?, self.watch.get()?);
+        match listener.accept() {
+            Ok(Some(socket)) => return Some(socket),
+            Ok(None) => watch.arm(listener, EventFlags::IN),
+            Err(error) => {
+                tracing::warn!(%error, device = %self.name, "a device can't accept a connection now");
+                watch.schedule(Instant::now() + RETRY);
             }
         }
+        None
     }
 
     /// Looks at who has come, and has a thread serve them.
