@@ -338,6 +338,41 @@ fn a_waker_is_woken_for_each_reply_and_when_the_server_is_gone() {
 }
 
 #[test]
+fn a_server_that_wants_all_before_it_answers_gets_it_though_somebody_waits_already() {
+    let (mut port, mut server) = attached();
+    let (told, woken) = mpsc::channel();
+    port.set_waker(Waker::from(Arc::new(Told(told))));
+    for id in 0..6 {
+        submit_to(&mut port, write(id, 1, Bytes::from(vec![7; 1 << 20])));
+        poll(&mut port);
+    }
+    let reading = thread::spawn(move || {
+        let all: Vec<u32> = (0..6)
+            .map(|_| {
+                let submit = server.submit();
+                server.read(submit.length as usize);
+                submit.sequence
+            })
+            .collect();
+        for sequence in all {
+            server.write(&ended(sequence, 0, 1 << 20, &[]));
+        }
+        server
+    });
+    for id in 0..6 {
+        let completion = loop {
+            if let Some(completion) = port.completion() {
+                break completion;
+            }
+            woken.recv_timeout(PATIENCE).expect("it is written");
+            poll(&mut port);
+        };
+        assert_eq!(completion.id, TransferId(id));
+    }
+    reading.join().unwrap();
+}
+
+#[test]
 fn the_thread_behind_a_waker_ends_with_its_port() {
     let (mut port, mut server) = attached();
     let (told, woken) = mpsc::channel();
