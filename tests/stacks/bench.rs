@@ -14,6 +14,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use usbwright_driver_manager::service::{Client, ClientError};
+use usbwright_reflector::{
+    NameSpace,
+    application::{Device, OpenError, OpenOptions},
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_usbwright");
 
@@ -65,9 +69,29 @@ impl Bench {
             .current_dir(self.folder.path())
             .args(["stack", "run", "fx2.toml", "--control"])
             .arg(format!("unix:{}", self.control().display()))
+            .args(["--devices-in", "devices"])
             .args(arguments)
             .env_remove("NOTIFY_SOCKET");
         command
+    }
+
+    /// Opens a device as an application does.
+    pub(crate) fn open(&self, name: &str) -> Result<Device, OpenError> {
+        let space = NameSpace::at(self.folder.path().join("devices"));
+        let options = OpenOptions::new(name.parse().unwrap()).name_space(space);
+        options.timeout(PATIENCE).open()
+    }
+
+    /// What `stack io` prints.
+    pub(crate) fn io(&self, arguments: &[&str]) -> Vec<u8> {
+        let folder = self.path("devices");
+        let output = Command::new(PROGRAM)
+            .args(["stack", "io", "--devices-in", &folder])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
     }
 
     /// Runs the manager, and waits until it is ready.

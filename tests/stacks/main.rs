@@ -13,6 +13,7 @@ use bench::{Bench, alive, usbwright};
 use libtest_mimic::{Arguments, Trial};
 use rustix::process::Signal;
 use usbwright_driver_host::Drivers;
+use usbwright_reflector::status::Win32Error;
 use usbwright_samples::{filter::InvertingFilter, fx2::Fx2Driver};
 
 /// The tests, by their names.
@@ -33,6 +34,8 @@ fn main() -> ExitCode {
     let trials = trials! {
         a_board_has_its_stack_in_a_host_process_which_list_and_tree_tell_of
         a_host_that_is_killed_starts_again_and_events_tell_why_it_went
+        applications_reach_a_board_through_its_host_and_anew_after_that_was_killed
+        a_board_is_used_by_hand_through_its_drivers
         events_that_come_are_followed_until_the_manager_ends
         two_boards_of_a_pool_are_in_one_process
         a_signal_ends_all_of_it_in_order_and_leaves_nothing
@@ -101,6 +104,52 @@ fn a_host_that_is_killed_starts_again_and_events_tell_why_it_went() {
         told.contains("the driver manager refused: there is no host 1"),
         "{told}"
     );
+}
+
+fn applications_reach_a_board_through_its_host_and_anew_after_that_was_killed() {
+    let bench = Bench::new();
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    let board = bench.open("osr-fx2").unwrap();
+    let written = board.write(&b"to and fro"[..]).wait();
+    assert_eq!(written.ok().unwrap().information, 10);
+    assert_eq!(board.read(64).wait().ok().unwrap().data, "to and fro");
+
+    let outstanding = board.read(64);
+    assert_eq!(run.stack(&["kill-host", "1"]), "");
+    let gone = Win32Error::DRIVER_PROCESS_TERMINATED;
+    assert_eq!(outstanding.wait().error(), gone);
+    assert_eq!(board.read(64).wait().error(), gone, "its host is gone");
+    run.wait_for("host 2 has loaded the drivers");
+    let anew = bench.open("osr-fx2").unwrap();
+    let _written = anew.write(&b"again"[..]).wait().ok().unwrap();
+    assert_eq!(anew.read(64).wait().ok().unwrap().data, "again");
+    let events = run.stack(&["events", "--json"]);
+    assert!(events.contains("read 0x0, 0 bytes in, 64 out"), "{events}");
+}
+
+fn a_board_is_used_by_hand_through_its_drivers() {
+    const READ_SWITCHES: &str = "0xffdc6018";
+    let bench = Bench::new();
+    let run = bench.run(&["--device", "osr-fx2,switches=5"]);
+    run.wait_for("2010");
+    let board = "osr-fx2,switches=5";
+    assert_eq!(bench.io(&[board, "write", "--text", "hello"]), b"");
+    assert_eq!(bench.io(&[board, "read", "5"]), b"hello");
+    let switches = bench.io(&[board, "ioctl", READ_SWITCHES, "--output", "1"]);
+    assert_eq!(switches.len(), 1);
+    let (succeeded, told) = usbwright(&[
+        "stack",
+        "io",
+        "--devices-in",
+        &bench.path("devices"),
+        board,
+        "ioctl",
+        "1",
+    ]);
+    assert!(!succeeded);
+    assert!(told.contains("ERROR_INVALID_FUNCTION (1)"), "{told}");
+    drop(run);
 }
 
 fn events_that_come_are_followed_until_the_manager_ends() {

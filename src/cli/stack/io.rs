@@ -28,7 +28,7 @@ elsewhere.
 Examples, with the drivers of an OSR USB-FX2 board:
   usbwright stack io osr-fx2 write --text hello
   usbwright stack io osr-fx2 read 5
-  usbwright stack io osr-fx2 ioctl 0xffdc201c --output 1     # read the switches")]
+  usbwright stack io osr-fx2 ioctl 0xffdc6018 --output 1     # read the switches")]
 pub(super) struct Arguments {
     /// The device.
     name: String,
@@ -64,7 +64,7 @@ enum Action {
     },
     /// Send a control code, with input and room for output.
     Ioctl {
-        /// The code, such as 0xffdc201c.
+        /// The code, such as 0xffdc6018.
         #[arg(value_parser = code)]
         code: u32,
         #[command(flatten)]
@@ -127,7 +127,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(timeout) = timeout {
         options = options.timeout(timeout);
     }
-    let io = begin(&options.open()?, &arguments.action)?;
+    // Closed, it would take back what is outstanding.
+    let device = options.open()?;
+    let io = begin(&device, &arguments.action)?;
     let outcome = match timeout {
         Some(timeout) => io.timeout(timeout).wait(),
         None => io.wait(),
