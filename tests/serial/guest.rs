@@ -234,7 +234,8 @@ fn both_ways(speed: Speed, length: usize) {
 #[test]
 #[ignore = "it runs in the lab"]
 fn bytes_pass_both_ways_at_once() {
-    for speed in SPEEDS {
+    // At super speed Linux' terminals lose bytes now and then: see the README.
+    for speed in [Speed::Full, Speed::High] {
         both_ways(speed, 4_000_003);
     }
 }
