@@ -234,7 +234,7 @@ fn both_ways(speed: Speed, length: usize) {
 #[test]
 #[ignore = "it runs in the lab"]
 fn bytes_pass_both_ways_at_once() {
-    // At super speed Linux' terminals lose bytes now and then: see the README.
+    // At super speed bytes are lost now and then, most likely by Linux' terminals: see the README.
     for speed in [Speed::Full, Speed::High] {
         both_ways(speed, 4_000_003);
     }
