@@ -6,6 +6,7 @@ mod bell;
 mod copies;
 mod exchange;
 mod link;
+mod meter;
 mod operations;
 mod room;
 mod session;
