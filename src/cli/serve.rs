@@ -15,6 +15,7 @@ use usbwright::{
         Bus, BusId,
         server::{Address, Limits, Server},
     },
+    metrics::{self, MetricsAddress},
     serial::Connected,
     source::Source,
 };
@@ -54,6 +55,10 @@ pub(super) struct Arguments {
     /// Export the devices that a file describes, too: see below.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Tell Prometheus of the devices' transfers: PORT of this machine alone, IP:PORT, or unix:/PATH.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<MetricsAddress>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -72,6 +77,9 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let bench = arguments.config.as_deref().map(Bench::load).transpose()?;
     descriptors::make_room(arguments.specs.len() + bench.as_ref().map_or(0, Bench::len));
     let bus = Bus::new();
+    if arguments.metrics.is_some() {
+        bus.count();
+    }
     let control = arguments.control.as_ref();
     let control = control.or(bench.as_ref().and_then(|bench| bench.control.as_ref()));
     let devices = (control.is_some() || bench.is_some())
@@ -101,6 +109,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print(&format!("listening at {bound}"))?;
     }
     let control = listen_for_control(control, devices.as_ref())?;
+    let metrics = tell_metrics(arguments.metrics.as_ref(), &bus).await?;
     let reloading = match (&bench, devices) {
         (Some(_), Some(devices)) => Some(tokio::spawn(reload_on_hangup(
             signal(SignalKind::hangup())?,
@@ -116,7 +125,7 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(reloading) = reloading {
         reloading.abort();
     }
-    drop(control);
+    drop((control, metrics));
     server.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -171,6 +180,21 @@ fn listen_for_control(
     let listener = Listener::bind(address, devices)
         .with_context(|| format!("can't listen for control at {address}"))?;
     print(&format!("controlled at {address}"))?;
+    Ok(Some(listener))
+}
+
+/// Has metrics told, if they are asked for, and prints where.
+pub(super) async fn tell_metrics(
+    address: Option<&MetricsAddress>,
+    bus: &Bus,
+) -> anyhow::Result<Option<metrics::Listener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = metrics::Listener::bind(address, bus.clone())
+        .await
+        .with_context(|| format!("can't tell metrics at {address}"))?;
+    print(&format!("metrics at {}", listener.address()))?;
     Ok(Some(listener))
 }
 

@@ -19,6 +19,7 @@ use usbwright::{
         Bus, BusId,
         server::{self, Ended, Limits},
     },
+    metrics::MetricsAddress,
     protocol::usbip::operation::ExportedDevice,
     source::Source,
     sysfs::Sysfs,
@@ -26,14 +27,21 @@ use usbwright::{
 };
 
 use super::background;
-use crate::cli::{describe, detach, print, serve::plug_in_background};
+use crate::cli::{
+    describe, detach, print,
+    serve::{plug_in_background, tell_metrics},
+};
 
 /// How long Linux may take to configure a device.
 pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(20);
 /// The stack of a device's thread; its firmware runs on it.
 const STACK: usize = 1 << 20;
 
-pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    specs: &[Source],
+    metrics: Option<&MetricsAddress>,
+    left_behind: bool,
+) -> anyhow::Result<ExitCode> {
     if left_behind {
         refuse_stdio(specs)?;
         background::leave_session().context("can't begin a session")?;
@@ -43,7 +51,7 @@ pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCod
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let ended = runtime.block_on(attach(&vhci, specs, left_behind));
+    let ended = runtime.block_on(attach(&vhci, specs, metrics, left_behind));
     // A wait that was cut short by a signal ends by itself.
     runtime.shutdown_background();
     ended
@@ -79,14 +87,23 @@ impl Signals {
     }
 }
 
-async fn attach(vhci: &Vhci, specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
+async fn attach(
+    vhci: &Vhci,
+    specs: &[Source],
+    metrics: Option<&MetricsAddress>,
+    left_behind: bool,
+) -> anyhow::Result<ExitCode> {
     // From here on a signal detaches what is attached.
     let mut signals = Signals::new()?;
     let bus = Bus::new();
+    if metrics.is_some() {
+        bus.count();
+    }
     let lines = tokio::select! {
         plugged = plug_in_background(&bus, specs) => plugged?,
         () = signals.recv() => return Ok(ExitCode::SUCCESS),
     };
+    let _metrics = tell_metrics(metrics, &bus).await?;
     let mut attached = Attached::new(vhci, &bus);
     for device in bus.devices() {
         let port = attached.add(&device.bus_id)?;
