@@ -1,25 +1,30 @@
 //! The socket at which metrics are told, and who is heard there.
 
-use std::{fs, io, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, fs, io, os::unix::fs::PermissionsExt, path::Path, time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    sync::Semaphore,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 use tracing::{debug, warn};
 
 use super::{MetricsAddress, http, page};
-use crate::emulator::Bus;
+use crate::emulator::{
+    Bus,
+    server::{Address, Inherited},
+};
 
-/// Clients at a time, at the most; others wait.
-const CLIENTS: usize = 16;
+/// Clients at a time, at the most; where another one comes, the one that has been here for the longest is dropped.
+const CLIENTS: usize = 64;
 
 /// A socket at which the metrics of a bus's devices are told. Dropping it ends its clients' connections and removes its file.
 #[derive(Debug)]
 pub struct Listener {
     address: MetricsAddress,
+    made_here: bool,
     _accepting: JoinSet<()>,
 }
 
@@ -49,6 +54,26 @@ impl Listener {
             }
             MetricsAddress::Unix(path) => (Socket::Unix(bind_unix(path)?), address.clone()),
         };
+        Ok(Self::accept_at(socket, address, true, bus))
+    }
+
+    /// As [`bind`](Self::bind), at a socket that somebody else has opened.
+    ///
+    /// # Errors
+    /// Where the system does not take it.
+    pub fn on(socket: Inherited, bus: Bus) -> io::Result<Self> {
+        let address = match socket.address()? {
+            Address::Tcp(address) => MetricsAddress::Tcp(address),
+            Address::Unix(path) => MetricsAddress::Unix(path),
+        };
+        let socket = match socket {
+            Inherited::Tcp(socket) => Socket::Tcp(TcpListener::from_std(socket)?),
+            Inherited::Unix(socket) => Socket::Unix(UnixListener::from_std(socket)?),
+        };
+        Ok(Self::accept_at(socket, address, false, bus))
+    }
+
+    fn accept_at(socket: Socket, address: MetricsAddress, made_here: bool, bus: Bus) -> Self {
         if address.is_exposed() {
             warn!(
                 "{address} can be reached from other machines, which may see what devices there are"
@@ -56,10 +81,11 @@ impl Listener {
         }
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(socket, bus));
-        Ok(Self {
+        Self {
             address,
+            made_here,
             _accepting: accepting,
-        })
+        }
     }
 
     /// Where it is; a TCP port of 0 is replaced by the one that was chosen.
@@ -70,7 +96,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let MetricsAddress::Unix(path) = &self.address {
+        if let (MetricsAddress::Unix(path), true) = (&self.address, self.made_here) {
             let _ = fs::remove_file(path);
         }
     }
@@ -88,21 +114,17 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 
 /// Accepts clients for as long as it runs; their connections end with it.
 async fn accept(socket: Socket, bus: Bus) {
-    let room = Arc::new(Semaphore::new(CLIENTS));
     let mut connections = JoinSet::new();
+    let mut clients: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
         match socket.accept().await {
             Ok(stream) => {
                 let bus = bus.clone();
-                connections.spawn(async move {
+                clients.push_back(connections.spawn(async move {
                     if let Err(error) = http::serve(stream, || page::render(&bus)).await {
                         debug!("a client of the metrics is dropped: {error}");
                     }
-                    drop(permit);
-                });
+                }));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: the next that is closed lets it go on.
@@ -111,6 +133,12 @@ async fn accept(socket: Socket, bus: Bus) {
             }
         }
         while connections.try_join_next().is_some() {}
+        clients.retain(|client| !client.is_finished());
+        if clients.len() > CLIENTS
+            && let Some(oldest) = clients.pop_front()
+        {
+            oldest.abort();
+        }
     }
 }
 

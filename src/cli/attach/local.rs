@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 use usbwright::{
     emulator::{
@@ -30,6 +27,7 @@ use super::background;
 use crate::cli::{
     describe, detach, print,
     serve::{plug_in_background, tell_metrics},
+    signals::Signals,
 };
 
 /// How long Linux may take to configure a device.
@@ -62,28 +60,6 @@ pub(in crate::cli) fn refuse_stdio(specs: &[Source]) -> anyhow::Result<()> {
     match specs.iter().find(|spec| spec.takes_stdio()) {
         Some(spec) => bail!("{spec}: there is no input and output here: use pty or unix=PATH"),
         None => Ok(()),
-    }
-}
-
-/// The two ways to be told to end.
-struct Signals {
-    interrupted: Signal,
-    terminated: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupted: signal(SignalKind::interrupt())?,
-            terminated: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.interrupted.recv() => {}
-            _ = self.terminated.recv() => {}
-        }
     }
 }
 
