@@ -27,6 +27,23 @@ pub const DURATIONS: [Duration; 13] = [
     Duration::from_secs(10),
 ];
 
+/// The same, in nanoseconds.
+const BOUNDS: [u64; DURATIONS.len()] = {
+    let mut bounds = [0; DURATIONS.len()];
+    let mut range = 0;
+    while range < bounds.len() {
+        bounds[range] = nanoseconds(DURATIONS[range]);
+        range += 1;
+    }
+    bounds
+};
+
+/// A duration in nanoseconds; 584 years at the most.
+const fn nanoseconds(time: Duration) -> u64 {
+    let seconds = time.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(time.subsec_nanos() as u64)
+}
+
 /// How many ranges there are.
 const RANGES: usize = DURATIONS.len() + 1;
 
@@ -153,10 +170,13 @@ impl EndpointCounters {
         self.endpoint == endpoint && self.transfer_type == transfer_type
     }
 
-    /// A transfer has ended; how long it took is counted by [`took`](Self::took).
-    #[inline]
-    pub(crate) fn ended(&self, status: Status, bytes: u32) {
-        self.bytes.add(bytes.into());
+    /// So many bytes have moved.
+    pub(crate) fn moved(&self, bytes: u64) {
+        self.bytes.add(bytes);
+    }
+
+    /// A transfer has ended so; that it has is counted by [`took`](Self::took).
+    pub(crate) fn ended(&self, status: Status) {
         match status {
             Status::Done => {}
             Status::Stalled => self.stalls.add(1),
@@ -173,8 +193,8 @@ impl EndpointCounters {
 
     /// So many transfers have ended, each after that time.
     pub(crate) fn took(&self, time: Duration, transfers: u32) {
-        let range = DURATIONS.partition_point(|bound| *bound < time);
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let nanoseconds = nanoseconds(time);
+        let range = BOUNDS.partition_point(|bound| *bound < nanoseconds);
         self.nanoseconds
             .add(nanoseconds.saturating_mul(transfers.into()));
         self.ranges[range].add(transfers.into());

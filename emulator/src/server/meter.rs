@@ -11,15 +11,24 @@ use usbwright_protocol::{
 
 use crate::counters::{DeviceCounters, EndpointCounters};
 
+/// Endpoints, of both directions.
+const ENDPOINTS: usize = 32;
+
 /// Where the counters of a transfer's endpoint are in a [`Meter`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place(u8);
+
+impl Place {
+    fn index(self) -> usize {
+        usize::from(self.0) % ENDPOINTS
+    }
+}
 
 /// The counting of a session.
 #[derive(Debug)]
 pub(super) struct Meter {
     device: Arc<DeviceCounters>,
-    endpoints: [Seen; 32],
+    endpoints: [Seen; ENDPOINTS],
     /// When the first command of this run was taken up.
     since: Option<Instant>,
     /// Endpoints of which something is not counted yet, a bit for each place.
@@ -34,10 +43,13 @@ pub(super) struct Meter {
 #[derive(Debug, Default)]
 struct Seen {
     counters: Option<Arc<EndpointCounters>>,
+    transfer_type: Option<TransferType>,
     /// Transfers that wait for the device.
     pending: u32,
     /// Transfers that were taken up and have ended in this run.
     at_once: u32,
+    /// Bytes of those that have ended in this run.
+    bytes: u64,
 }
 
 impl Meter {
@@ -53,27 +65,27 @@ impl Meter {
         }
     }
 
-    /// A transfer is taken up.
+    /// A transfer is taken up, for that endpoint.
     #[inline]
     pub(super) fn takes_up(
         &mut self,
         submit: &Submit,
+        endpoint: EndpointAddress,
         transfer_type: Option<TransferType>,
         now: Now,
     ) -> Place {
         if self.since.is_none() {
             self.since = Some(now.instant());
         }
-        let address = match submit.endpoint {
-            0 => self.note_request(submit),
-            number => EndpointAddress::new(number, submit.direction),
+        let address = match endpoint.is_control() {
+            true => self.note_request(submit),
+            false => endpoint,
         };
-        let index = address.index();
-        let known = self.endpoints[index].counters.as_ref();
-        if known.is_none_or(|it| !it.is(address, transfer_type)) {
+        let seen = &self.endpoints[address.index() % ENDPOINTS];
+        if seen.counters.is_none() || seen.transfer_type != transfer_type {
             self.look_up(address, transfer_type, now);
         }
-        Place(index as u8)
+        Place(address.index() as u8)
     }
 
     /// Notes a request that sets a configuration; gives endpoint zero's address in the request's direction.
@@ -94,13 +106,15 @@ impl Meter {
             let since = self.since.unwrap_or_else(|| now.instant());
             let took = now.instant().saturating_duration_since(since);
             before.took(took, std::mem::take(&mut seen.at_once));
+            before.moved(std::mem::take(&mut seen.bytes));
         }
+        seen.transfer_type = transfer_type;
         seen.counters = Some(self.device.endpoint(address, transfer_type));
     }
 
     /// A transfer that was taken up waits for the device; gives when that was.
     pub(super) fn waits(&mut self, place: Place) -> Option<Instant> {
-        let seen = &mut self.endpoints[usize::from(place.0)];
+        let seen = &mut self.endpoints[place.index()];
         seen.pending += 1;
         self.touched |= 1 << place.0;
         self.since
@@ -115,32 +129,34 @@ impl Meter {
         waited: Option<Instant>,
         completion: &Completion,
     ) {
-        let seen = &mut self.endpoints[usize::from(place.0)];
         self.touched |= 1 << place.0;
-        match waited {
-            None => seen.at_once += 1,
-            Some(since) => {
-                seen.pending -= 1;
-                self.waited.push((place, since));
-            }
+        let seen = &mut self.endpoints[place.index()];
+        seen.bytes += u64::from(completion.actual_length);
+        if let Some(since) = waited {
+            seen.pending -= 1;
+            self.waited.push((place, since));
+        } else {
+            seen.at_once += 1;
         }
-        if let Some(counters) = &seen.counters {
-            counters.ended(completion.status, completion.actual_length);
+        let plain = completion.status == Status::Done && completion.iso.is_none();
+        if !plain || self.setting.is_some() {
+            self.note_end(sequence, place, completion);
+        }
+    }
+
+    /// Counts what few transfers have: an end that is not well, packets, and a configuration that they set.
+    fn note_end(&mut self, sequence: u32, place: Place, completion: &Completion) {
+        if let Some(counters) = &self.endpoints[place.index()].counters {
+            counters.ended(completion.status);
             if let Some(iso) = &completion.iso {
                 counters.packets_ended(iso.packets.len(), iso.error_count);
             }
         }
-        if self.setting.is_some() {
-            self.note_end(sequence, completion.status);
-        }
-    }
-
-    fn note_end(&mut self, sequence: u32, status: Status) {
         if let Some((number, value)) = self.setting
             && number == sequence
         {
             self.setting = None;
-            if status == Status::Done {
+            if completion.status == Status::Done {
                 self.device.set_configuration(value);
             }
         }
@@ -163,13 +179,14 @@ impl Meter {
 
     fn count(&mut self, now: Instant) {
         for (place, since) in self.waited.drain(..) {
-            if let Some(counters) = &self.endpoints[usize::from(place.0)].counters {
+            if let Some(counters) = &self.endpoints[place.index()].counters {
                 counters.took(now.saturating_duration_since(since), 1);
             }
         }
         let since = self.since.unwrap_or(now);
         while self.touched != 0 {
-            let seen = &mut self.endpoints[self.touched.trailing_zeros() as usize];
+            let place = Place(self.touched.trailing_zeros() as u8);
+            let seen = &mut self.endpoints[place.index()];
             self.touched &= self.touched - 1;
             let Some(counters) = &seen.counters else {
                 continue;
@@ -178,6 +195,7 @@ impl Meter {
                 counters.took(now.saturating_duration_since(since), seen.at_once);
                 seen.at_once = 0;
             }
+            counters.moved(std::mem::take(&mut seen.bytes));
             counters.pending(seen.pending);
         }
     }

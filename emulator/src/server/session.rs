@@ -318,7 +318,7 @@ impl Session {
             return Ok(());
         }
         let meter = self.meter.as_mut();
-        let place = meter.map(|it| it.takes_up(submit, body.transfer_type, now));
+        let place = meter.map(|it| it.takes_up(submit, body.endpoint, body.transfer_type, now));
         let pending = Pending {
             packets: submit.packets,
             isochronous: body.isochronous,
