@@ -1,6 +1,6 @@
 //! A client's bytes in, replies out, with no socket.
 
-use std::{hint::black_box, time::Instant};
+use std::{hint::black_box, sync::Arc, time::Instant};
 
 use usbwright::{
     emulator::{
@@ -33,6 +33,15 @@ impl Loop {
         exchange.round();
         exchange.commands = commands;
         exchange
+    }
+
+    /// The same, with its transfers counted.
+    #[allow(dead_code, reason = "one of the benchmarks asks for it")]
+    pub(crate) fn counted(self) -> Self {
+        Self {
+            exchange: self.exchange.counted_by(Arc::default()),
+            ..self
+        }
     }
 
     /// Sends the commands once, and takes the replies; their size.

@@ -12,6 +12,8 @@ use std::{
 use tracing::{info, warn};
 use usbwright_protocol::{Port, usbip::operation::ExportedDevice};
 
+use crate::counters::DeviceCounters;
+
 /// The largest bus and device number: the kernel's client keeps a byte of each.
 const NUMBERS: u32 = 255;
 
@@ -91,6 +93,8 @@ struct State {
     slots: BTreeMap<BusId, Slot>,
     /// The numbers of all slots.
     numbers: BTreeSet<Number>,
+    /// Whether the transfers of devices are counted.
+    counts: bool,
     /// Told apart, so that a device plugged in under the name of one that is still lent is not mistaken for it.
     plugged: u64,
 }
@@ -100,6 +104,7 @@ struct Slot {
     number: Number,
     description: ExportedDevice,
     holder: Holder,
+    counters: Option<Arc<DeviceCounters>>,
 }
 
 enum Holder {
@@ -126,6 +131,8 @@ pub struct Plugged {
     pub description: ExportedDevice,
     /// Whether somebody has it.
     pub in_use: bool,
+    /// What is counted of it, if anything is.
+    pub counters: Option<Arc<DeviceCounters>>,
 }
 
 /// Why a device can't be plugged in.
@@ -156,6 +163,11 @@ impl Bus {
         Self::default()
     }
 
+    /// Has the transfers of devices counted that are plugged in from then on.
+    pub fn count(&self) {
+        self.state().counts = true;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -180,6 +192,7 @@ impl Bus {
             number,
             description,
             holder: Holder::Bus(port),
+            counters: state.counts.then(Arc::default),
         };
         state.numbers.insert(number);
         state.slots.insert(bus_id.clone(), slot);
@@ -208,6 +221,7 @@ impl Bus {
             bus_id: bus_id.clone(),
             description: slot.description.clone(),
             in_use: matches!(slot.holder, Holder::Lease(_)),
+            counters: slot.counters.clone(),
         });
         plugged.collect()
     }
@@ -230,6 +244,7 @@ impl Bus {
             bus_id: bus_id.clone(),
             serial: slot.serial,
             description: slot.description.clone(),
+            counters: slot.counters.clone(),
             port: Some(port),
         };
         drop(state);
@@ -272,6 +287,7 @@ pub struct Lease {
     bus_id: BusId,
     serial: u64,
     description: ExportedDevice,
+    counters: Option<Arc<DeviceCounters>>,
     port: Option<Box<dyn Port>>,
 }
 
@@ -284,6 +300,11 @@ impl Lease {
     /// What the device is.
     pub fn description(&self) -> &ExportedDevice {
         &self.description
+    }
+
+    /// What is counted of its transfers, if anything is.
+    pub(crate) fn counters(&self) -> Option<Arc<DeviceCounters>> {
+        self.counters.clone()
     }
 
     /// The device.

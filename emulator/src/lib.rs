@@ -96,6 +96,7 @@
 //! [`Bus::plug`] puts it on a bus, and a [`Server`](server::Server) of that bus exports it.
 
 mod bus;
+pub mod counters;
 mod device;
 mod firmware;
 pub mod server;

@@ -13,6 +13,9 @@ mod parameters;
 pub mod serial;
 mod shared;
 mod spec;
+// What a new model begins with: it compiles, and nobody can ask for it.
+#[cfg(test)]
+pub mod template;
 #[cfg(test)]
 mod testing;
 

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc, thread, time::Instant};
 
 use anyhow::Context as _;
+use sd_notify::NotifyState;
 use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
@@ -13,13 +14,18 @@ use usbwright::{
     control::{Bench, ControlAddress, Devices, Listener},
     emulator::{
         Bus, BusId,
-        server::{Address, Limits, Server},
+        server::{Address, Inherited, Limits, Server},
     },
+    metrics::{self, MetricsAddress},
     serial::Connected,
     source::Source,
 };
 
-use super::{descriptors, print};
+use super::{
+    descriptors, print,
+    signals::Signals,
+    systemd::{Sockets, Watchdog, notify},
+};
 
 /// Export devices over USB/IP.
 ///
@@ -31,9 +37,12 @@ parameters. Another server's device is exported as well: remote,host=HOST[:PORT]
 So is a real one of this machine, which the kernel's drivers let go of: libusb,id=VVVV:PPPP, or
 libusb with serial=TEXT, bus=N,address=N or path=1-1.2.
 
-A FILE of --config describes a bench: listen = [\"ADDR\", …], control = \"unix:/PATH\", and under [devices] a line
+A FILE of --config describes a bench: listen = [\"ADDR\", …], control = \"unix:/PATH\", metrics = \"ADDR\", and under [devices] a line
 BUSID = \"SPEC\" for each device. On SIGHUP, or by `usbwright control reload`, it is read again: devices that have changed in it are
 plugged in anew, and all others are left alone.
+
+Sockets that systemd has opened (socket activation) are listened at, too: those of the names `control` and `metrics` as --control
+and --metrics, all others as --listen. systemd is told when the server is ready, and that it is alive (Type=notify, WatchdogSec=).
 
 A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
 
@@ -54,6 +63,10 @@ pub(super) struct Arguments {
     /// Export the devices that a file describes, too: see below.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Tell Prometheus of the devices' transfers: PORT of this machine alone, IP:PORT, or unix:/PATH.
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<MetricsAddress>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -67,41 +80,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // From here on a signal ends the server cleanly, even before it is ready.
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    let bench = arguments.config.as_deref().map(Bench::load).transpose()?;
-    descriptors::make_room(arguments.specs.len() + bench.as_ref().map_or(0, Bench::len));
+    let mut signals = Signals::new()?;
+    let sockets = Sockets::take()?;
+    let plan = Plan::new(arguments, &sockets)?;
     let bus = Bus::new();
-    let control = arguments.control.as_ref();
-    let control = control.or(bench.as_ref().and_then(|bench| bench.control.as_ref()));
-    let devices = (control.is_some() || bench.is_some())
+    if plan.counts {
+        bus.count();
+    }
+    let devices = plan
+        .is_watched()
         .then(|| Devices::new(bus.clone(), Handle::current()));
-    let file = arguments.config.clone().zip(bench.clone());
+    let file = arguments.config.clone().zip(plan.bench.clone());
     let lines = tokio::select! {
         plugged = plug_all(&bus, devices.as_ref(), file, &arguments.specs) => plugged?,
-        _ = interrupted.recv() => return Ok(ExitCode::SUCCESS),
-        _ = terminated.recv() => return Ok(ExitCode::SUCCESS),
+        () = signals.recv() => return Ok(ExitCode::SUCCESS),
     };
-    let mut server = Server::new(bus.clone(), Limits::default());
-    if let Some(devices) = &devices {
-        server = server.observed_by(Arc::new(devices.clone()));
-    }
-    for device in bus.devices() {
-        print(&super::describe(&device.description))?;
-        lines.tell(&device.bus_id)?;
-        for line in devices.iter().flat_map(|it| it.lines(&device.bus_id)) {
-            print(&format!("{}: {line}", device.bus_id))?;
-        }
-    }
-    for address in &listen_at(&arguments.listen, bench.as_ref())? {
-        let bound = server
-            .listen(address)
-            .await
-            .with_context(|| format!("can't listen at {address}"))?;
-        print(&format!("listening at {bound}"))?;
-    }
-    let control = listen_for_control(control, devices.as_ref())?;
-    let reloading = match (&bench, devices) {
+    tell_devices(&bus, devices.as_ref(), &lines)?;
+    let heard = plan.listen(sockets, &bus, devices.as_ref()).await?;
+    let reloading = match (&plan.bench, devices) {
         (Some(_), Some(devices)) => Some(tokio::spawn(reload_on_hangup(
             signal(SignalKind::hangup())?,
             devices,
@@ -109,23 +105,136 @@ async fn serve(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     print("ready")?;
-    tokio::select! {
-        _ = interrupted.recv() => {}
-        _ = terminated.recv() => {}
-    }
+    let status = format!("{} devices are plugged in", bus.devices().len());
+    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    let watchdog = Watchdog::start();
+    signals.recv().await;
+    notify(&[NotifyState::Stopping]);
     if let Some(reloading) = reloading {
         reloading.abort();
     }
-    drop(control);
-    server.stop().await;
+    heard.end().await;
+    drop(watchdog);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the command line says, or else the bench, or else at the port of USB/IP of this machine alone.
-fn listen_at(said: &[Address], bench: Option<&Bench>) -> anyhow::Result<Vec<Address>> {
+/// Where a server is to be heard.
+struct Plan {
+    bench: Option<Bench>,
+    listen: Vec<Address>,
+    control: Option<ControlAddress>,
+    metrics: Option<MetricsAddress>,
+    /// Whether anybody may use the devices while they run, besides a client.
+    controlled: bool,
+    /// Whether their transfers are counted.
+    counts: bool,
+}
+
+impl Plan {
+    /// What the command line says, or else the bench, along with the sockets that there are already.
+    fn new(arguments: &Arguments, sockets: &Sockets) -> anyhow::Result<Self> {
+        let bench = arguments.config.as_deref().map(Bench::load).transpose()?;
+        descriptors::make_room(arguments.specs.len() + bench.as_ref().map_or(0, Bench::len));
+        let described = bench.as_ref();
+        let control = arguments.control.as_ref();
+        let control = control.or(described.and_then(|it| it.control.as_ref()));
+        let metrics = arguments.metrics.as_ref();
+        let metrics = metrics.or(described.and_then(|it| it.metrics.as_ref()));
+        Ok(Self {
+            listen: listen_at(arguments, bench.as_ref(), sockets)?,
+            controlled: control.is_some() || sockets.control.is_some(),
+            counts: metrics.is_some() || sockets.metrics.is_some(),
+            metrics: metrics.cloned(),
+            control: control.cloned(),
+            bench,
+        })
+    }
+
+    /// Whether the devices are to be known by more than the bus.
+    fn is_watched(&self) -> bool {
+        self.controlled || self.bench.is_some()
+    }
+
+    /// Begins to listen, and prints where.
+    async fn listen(
+        &self,
+        sockets: Sockets,
+        bus: &Bus,
+        devices: Option<&Devices>,
+    ) -> anyhow::Result<Heard> {
+        let mut server = Server::new(bus.clone(), Limits::default());
+        if let Some(devices) = devices {
+            server = server.observed_by(Arc::new(devices.clone()));
+        }
+        for socket in sockets.usbip {
+            let bound = server.listen_on(socket)?;
+            print(&format!("listening at {bound}"))?;
+        }
+        for address in &self.listen {
+            let bound = server
+                .listen(address)
+                .await
+                .with_context(|| format!("can't listen at {address}"))?;
+            print(&format!("listening at {bound}"))?;
+        }
+        let mut control = Vec::new();
+        if let Some(devices) = devices {
+            control = listen_for_control(sockets.control, self.control.as_ref(), devices)?;
+        }
+        let mut metrics = Vec::from_iter(tell_metrics(self.metrics.as_ref(), bus).await?);
+        if let Some(socket) = sockets.metrics {
+            let listener = metrics::Listener::on(socket, bus.clone())?;
+            print(&format!("metrics at {}", listener.address()))?;
+            metrics.push(listener);
+        }
+        Ok(Heard {
+            server,
+            control,
+            metrics,
+        })
+    }
+}
+
+/// A server that is heard.
+struct Heard {
+    server: Server,
+    control: Vec<Listener>,
+    metrics: Vec<metrics::Listener>,
+}
+
+impl Heard {
+    /// Ends it, once the devices are given back.
+    async fn end(self) {
+        drop((self.control, self.metrics));
+        self.server.stop().await;
+    }
+}
+
+/// Prints what is plugged in.
+fn tell_devices(bus: &Bus, devices: Option<&Devices>, lines: &Lines) -> anyhow::Result<()> {
+    for device in bus.devices() {
+        print(&super::describe(&device.description))?;
+        lines.tell(&device.bus_id)?;
+        for line in devices.iter().flat_map(|it| it.lines(&device.bus_id)) {
+            print(&format!("{}: {line}", device.bus_id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the command line says, or else the bench, or else, with no socket that listens already, at the port of USB/IP of this machine
+/// alone.
+fn listen_at(
+    arguments: &Arguments,
+    bench: Option<&Bench>,
+    sockets: &Sockets,
+) -> anyhow::Result<Vec<Address>> {
     let described = bench.map_or(&[][..], |bench| &bench.listen);
-    let said = if said.is_empty() { described } else { said };
-    match said.is_empty() {
+    let said = match arguments.listen.is_empty() {
+        true => described,
+        false => &arguments.listen,
+    };
+    match said.is_empty() && sockets.usbip.is_empty() {
         true => Ok(vec!["127.0.0.1:3240".parse()?]),
         false => Ok(said.to_vec()),
     }
@@ -161,16 +270,40 @@ impl Lines {
     }
 }
 
+/// Has the devices controlled by those sockets that there are, and prints where.
 fn listen_for_control(
+    socket: Option<Inherited>,
     address: Option<&ControlAddress>,
-    devices: Option<&Devices>,
-) -> anyhow::Result<Option<Listener>> {
-    let (Some(address), Some(devices)) = (address, devices) else {
+    devices: &Devices,
+) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    if let Some(socket) = socket {
+        let listener = Listener::on(socket, devices);
+        listeners.push(listener.context("can't listen for control at systemd's socket")?);
+    }
+    if let Some(address) = address {
+        let listener = Listener::bind(address, devices)
+            .with_context(|| format!("can't listen for control at {address}"))?;
+        listeners.push(listener);
+    }
+    for listener in &listeners {
+        print(&format!("controlled at {}", listener.address()))?;
+    }
+    Ok(listeners)
+}
+
+/// Has metrics told, if they are asked for, and prints where.
+pub(super) async fn tell_metrics(
+    address: Option<&MetricsAddress>,
+    bus: &Bus,
+) -> anyhow::Result<Option<metrics::Listener>> {
+    let Some(address) = address else {
         return Ok(None);
     };
-    let listener = Listener::bind(address, devices)
-        .with_context(|| format!("can't listen for control at {address}"))?;
-    print(&format!("controlled at {address}"))?;
+    let listener = metrics::Listener::bind(address, bus.clone())
+        .await
+        .with_context(|| format!("can't tell metrics at {address}"))?;
+    print(&format!("metrics at {}", listener.address()))?;
     Ok(Some(listener))
 }
 

@@ -19,6 +19,7 @@ use toml::{
 use super::{ControlAddress, Devices};
 use crate::{
     emulator::{BusId, server::Address},
+    metrics::MetricsAddress,
     source::Source,
 };
 
@@ -32,6 +33,8 @@ pub struct Bench {
     pub listen: Vec<Address>,
     /// Where it is controlled.
     pub control: Option<ControlAddress>,
+    /// Where metrics are told.
+    pub metrics: Option<MetricsAddress>,
     devices: Vec<Described>,
     path: PathBuf,
     text: String,
@@ -145,6 +148,10 @@ impl Bench {
                 ("control", _) => {
                     self.control = parsed(value, "write control = \"unix:/PATH\"", problems);
                 }
+                ("metrics", _) => {
+                    let remedy = "write metrics = \"PORT\", \"IP:PORT\" or \"unix:/PATH\"";
+                    self.metrics = parsed(value, remedy, problems);
+                }
                 ("devices", DeValue::Table(devices)) => self.take_devices(devices, problems),
                 ("devices", _) => problems.push(Problem {
                     place: value.span(),
@@ -154,7 +161,7 @@ impl Bench {
                 (unknown, _) => problems.push(Problem {
                     place: key.span(),
                     what: format!("there is no key `{unknown}`"),
-                    remedy: "a bench has listen, control and [devices]",
+                    remedy: "a bench has listen, control, metrics and [devices]",
                 }),
             }
         }

@@ -16,6 +16,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{Devices, connection};
+use crate::emulator::server::Inherited;
 
 /// Clients at a time, at the most; others wait.
 const CLIENTS: usize = 64;
@@ -53,10 +54,11 @@ impl fmt::Display for ControlAddress {
     }
 }
 
-/// A control socket. Dropping it ends its clients' connections and removes its file.
+/// A control socket. Dropping it ends its clients' connections, and removes its file if that was made here.
 #[derive(Debug)]
 pub struct Listener {
     address: ControlAddress,
+    made_here: bool,
     _accepting: JoinSet<()>,
 }
 
@@ -74,12 +76,37 @@ impl Listener {
         }
         let socket = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        Ok(Self::accept_at(socket, address.clone(), true, devices))
+    }
+
+    /// As [`bind`](Self::bind), at a socket that somebody else has opened, with the permissions that it has.
+    ///
+    /// # Errors
+    /// Where it is no UNIX socket, or the system does not take it.
+    pub fn on(socket: Inherited, devices: &Devices) -> io::Result<Self> {
+        let Inherited::Unix(socket) = socket else {
+            let told = "a server is controlled by a UNIX socket, and this is one of TCP";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+        };
+        let path = socket.local_addr()?.as_pathname().map(PathBuf::from);
+        let address = ControlAddress(path.unwrap_or_default());
+        let socket = UnixListener::from_std(socket)?;
+        Ok(Self::accept_at(socket, address, false, devices))
+    }
+
+    fn accept_at(
+        socket: UnixListener,
+        address: ControlAddress,
+        made_here: bool,
+        devices: &Devices,
+    ) -> Self {
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(socket, devices.clone()));
-        Ok(Self {
-            address: address.clone(),
+        Self {
+            address,
+            made_here,
             _accepting: accepting,
-        })
+        }
     }
 
     /// Where it is.
@@ -90,7 +117,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let _ = fs::remove_file(self.address.path());
+        if self.made_here {
+            let _ = fs::remove_file(self.address.path());
+        }
     }
 }
 

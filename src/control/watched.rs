@@ -12,8 +12,8 @@ use std::{
 
 use super::events::{Event, Events};
 use crate::protocol::{
-    Completion, DeviceSummary, EndpointAddress, Now, Outside, Port, Recipient, RequestKind, Status,
-    Transfer, TransferId, TransferKind, TransferType, request,
+    Completion, DeviceSummary, EndpointAddress, Now, Outside, Port, Status, Transfer, TransferId,
+    TransferKind, TransferType,
 };
 
 /// A device's name on the bus, once it is there.
@@ -48,11 +48,8 @@ impl Watched {
 
     fn note(&mut self, transfer: &Transfer) {
         if let TransferKind::Control { setup, .. } = &transfer.kind
-            && setup.request == request::SET_CONFIGURATION
-            && setup.kind() == RequestKind::Standard
-            && setup.recipient() == Recipient::Device
+            && let Some(configuration) = setup.sets_configuration()
         {
-            let [configuration, _] = setup.value.to_le_bytes();
             self.setting.push((transfer.id, configuration));
         }
     }

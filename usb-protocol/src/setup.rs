@@ -118,6 +118,15 @@ impl Setup {
         }
     }
 
+    /// The configuration that the request sets, where it is a SET_CONFIGURATION (USB 2.0 §9.4.7).
+    pub fn sets_configuration(&self) -> Option<u8> {
+        let [value, _] = self.value.to_le_bytes();
+        let sets = self.request == request::SET_CONFIGURATION
+            && self.kind() == RequestKind::Standard
+            && self.recipient() == Recipient::Device;
+        sets.then_some(value)
+    }
+
     /// Who defines the request.
     pub const fn kind(&self) -> RequestKind {
         match self.request_type >> 5 & 3 {

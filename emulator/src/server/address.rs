@@ -19,6 +19,8 @@ use tokio::{
 use usbwright_protocol::usbip;
 use usbwright_wire_io::widen;
 
+use super::Inherited;
+
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -72,11 +74,12 @@ impl fmt::Display for Address {
     }
 }
 
-/// A socket that listens. A UNIX socket's file is removed with it.
+/// A socket that listens. The file of a UNIX socket that was made here is removed with it.
 #[derive(Debug)]
 pub(super) struct Listener {
     address: Address,
     socket: ListeningSocket,
+    made_here: bool,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,7 @@ impl Listener {
                 Self {
                     address: Address::Tcp(listener.local_addr()?),
                     socket: ListeningSocket::Tcp(listener),
+                    made_here: true,
                 }
             }
             Address::Unix(path) => {
@@ -100,8 +104,20 @@ impl Listener {
                 Self {
                     socket: ListeningSocket::Unix(UnixListener::bind(path)?),
                     address: address.clone(),
+                    made_here: true,
                 }
             }
+        })
+    }
+
+    pub(super) fn inherited(socket: Inherited) -> io::Result<Self> {
+        Ok(Self {
+            address: socket.address()?,
+            socket: match socket {
+                Inherited::Tcp(socket) => ListeningSocket::Tcp(TcpListener::from_std(socket)?),
+                Inherited::Unix(socket) => ListeningSocket::Unix(UnixListener::from_std(socket)?),
+            },
+            made_here: false,
         })
     }
 
@@ -134,7 +150,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Unix(path) = &self.address {
+        if let (Address::Unix(path), true) = (&self.address, self.made_here) {
             let _ = std::fs::remove_file(path);
         }
     }

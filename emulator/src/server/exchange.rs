@@ -1,6 +1,6 @@
 //! A session without a socket: a client's bytes in, replies out.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 use usbwright_protocol::Port;
@@ -9,6 +9,7 @@ use super::{
     Limits, SessionError,
     session::{Need, Session},
 };
+use crate::counters::DeviceCounters;
 
 /// One client's session with one device, for tests and for transports that are no sockets.
 ///
@@ -40,6 +41,12 @@ impl Exchange {
             session: Session::new(limits),
             input: BytesMut::new(),
         }
+    }
+
+    /// Has the transfers counted.
+    pub fn counted_by(mut self, counters: Arc<DeviceCounters>) -> Self {
+        self.session = self.session.counted_by(Some(counters));
+        self
     }
 
     /// Takes bytes from the client, and runs the commands that are whole.

@@ -103,8 +103,8 @@ impl<'a> Link<'a> {
         lease.set_waker(Waker::from(HangUp::new(socket)));
         Ok(Self {
             socket,
+            session: Session::new(limits).counted_by(lease.counters()),
             lease,
-            session: Session::new(limits),
             intake: Intake::new(),
             drained: false,
             linger: Linger::default(),

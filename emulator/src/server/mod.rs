@@ -5,7 +5,9 @@ mod bell;
 #[cfg(test)]
 mod copies;
 mod exchange;
+mod inherited;
 mod link;
+mod meter;
 mod operations;
 mod room;
 mod session;
@@ -22,6 +24,7 @@ use self::address::Listener;
 pub use self::{
     address::{Address, AddressError},
     exchange::{Exchange, Load},
+    inherited::{Inherited, InheritedError},
     link::{Ended, serve},
     session::SessionError,
 };
@@ -103,7 +106,19 @@ impl Server {
     /// # Errors
     /// Where the address can't be listened at.
     pub async fn listen(&mut self, address: &Address) -> io::Result<Address> {
-        let listener = Listener::bind(address).await?;
+        Ok(self.accept_at(Listener::bind(address).await?))
+    }
+
+    /// Begins to listen at a socket that somebody else has opened, and tells where it is. Must be called within a tokio runtime that has
+    /// I/O and time enabled.
+    ///
+    /// # Errors
+    /// Where the system does not take it.
+    pub fn listen_on(&mut self, socket: Inherited) -> io::Result<Address> {
+        Ok(self.accept_at(Listener::inherited(socket)?))
+    }
+
+    fn accept_at(&mut self, listener: Listener) -> Address {
         let bound = listener.address().clone();
         if bound.is_exposed() {
             warn!(
@@ -119,7 +134,7 @@ impl Server {
         };
         let visitors = Arc::clone(&self.visitors);
         self.listeners.spawn(accept(listener, visitor, visitors));
-        Ok(bound)
+        bound
     }
 
     /// Stops listening, ends every session, and returns when the devices are back on the bus.

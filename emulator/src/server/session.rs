@@ -5,6 +5,7 @@ mod tests;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,12 @@ use usbwright_protocol::{
 };
 use usbwright_wire_io::{LARGE, Outbox};
 
-use super::{Limits, room};
+use super::{
+    Limits,
+    meter::{Meter, Place},
+    room,
+};
+use crate::counters::DeviceCounters;
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
@@ -106,6 +112,8 @@ pub(super) struct Session {
     spare: Vec<Vec<IsoPacket>>,
     /// Bytes of the last command, header and all.
     usual: usize,
+    /// What counts, where somebody wants to know.
+    meter: Option<Box<Meter>>,
 }
 
 /// What the reply to a transfer needs.
@@ -118,6 +126,10 @@ struct Pending {
     held: usize,
     /// The number of the unlink that asks for it back.
     unlink: Option<u32>,
+    /// Where it is counted.
+    place: Place,
+    /// When it was taken up, if it has waited and is counted.
+    waited: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -139,11 +151,32 @@ impl Session {
             overtaken: HashMap::new(),
             spare: Vec::new(),
             usual: HEADER_SIZE,
+            meter: None,
         }
+    }
+
+    /// Has its transfers counted.
+    pub(super) fn counted_by(mut self, counters: Option<Arc<DeviceCounters>>) -> Self {
+        self.meter = counters.map(|counters| Box::new(Meter::new(counters)));
+        self
     }
 
     /// Runs the whole commands in `input`, one after the other, until more input or room for replies is needed.
     pub(super) fn run(
+        &mut self,
+        input: &mut BytesMut,
+        port: &mut dyn Port,
+        now: Now,
+    ) -> Result<Need, SessionError> {
+        let need = self.run_commands(input, port, now);
+        if let Some(meter) = &mut self.meter {
+            meter.settle(now);
+        }
+        need
+    }
+
+    #[inline]
+    fn run_commands(
         &mut self,
         input: &mut BytesMut,
         port: &mut dyn Port,
@@ -188,6 +221,9 @@ impl Session {
         });
         port.poll(now);
         self.collect(port, None);
+        if let Some(meter) = &mut self.meter {
+            meter.settle(now.into());
+        }
     }
 
     /// Gives memory back that is of no use while nothing happens.
@@ -239,6 +275,7 @@ impl Session {
         }
         Ok(Body {
             endpoint,
+            transfer_type,
             isochronous,
             payload: match submit.direction {
                 Direction::Out => submit.length as usize,
@@ -280,12 +317,16 @@ impl Session {
             reply_to_unlink(&mut self.out, overtaken.unlink, -ECONNRESET);
             return Ok(());
         }
+        let meter = self.meter.as_mut();
+        let place = meter.map(|it| it.takes_up(submit, body.endpoint, body.transfer_type, now));
         let pending = Pending {
             packets: submit.packets,
             isochronous: body.isochronous,
             endpoint: body.endpoint,
             held: body.held(),
             unlink: None,
+            place: place.unwrap_or_default(),
+            waited: None,
         };
         trace!(sequence, endpoint = %body.endpoint, length = submit.length, "submit");
         match self.transfer_kind(submit, body, data, packets) {
@@ -298,6 +339,9 @@ impl Session {
                 if is_port_reset(submit) {
                     port.reset(now.instant());
                     self.collect(port, None);
+                    if let Some(meter) = &mut self.meter {
+                        meter.resets();
+                    }
                     self.reply(
                         sequence,
                         pending,
@@ -350,6 +394,11 @@ impl Session {
 
     fn refuse(&mut self, sequence: u32, pending: Pending, status: i32) {
         debug!(sequence, endpoint = %pending.endpoint, status, "transfer refused");
+        if let Some(meter) = &mut self.meter {
+            let id = TransferId(sequence.into());
+            let refused = Completion::empty(id, Status::Unsupported);
+            meter.ends(sequence, pending.place, None, &refused);
+        }
         let reply = SubmitReply {
             sequence,
             status,
@@ -451,7 +500,10 @@ impl Session {
                 self.reply(sequence, pending, completion);
             }
         }
-        if let Some((sequence, pending)) = current {
+        if let Some((sequence, mut pending)) = current {
+            if let Some(meter) = &mut self.meter {
+                pending.waited = meter.waits(pending.place);
+            }
             self.pending_on[pending.endpoint.index()] += 1;
             self.held += pending.held;
             self.pending.insert(sequence, pending);
@@ -470,6 +522,9 @@ impl Session {
     /// A transfer that was taken back in the middle is told with what had moved, so that nothing is lost; the client's
     /// kernel hands it to its driver as unlinked all the same.
     fn reply(&mut self, sequence: u32, pending: Pending, completion: Completion) {
+        if let Some(meter) = &mut self.meter {
+            meter.ends(sequence, pending.place, pending.waited, &completion);
+        }
         if let (Status::Cancelled, 0, Some(unlink)) =
             (completion.status, completion.actual_length, pending.unlink)
         {
@@ -517,6 +572,7 @@ impl Session {
 /// What follows a submit's header.
 struct Body {
     endpoint: EndpointAddress,
+    transfer_type: Option<TransferType>,
     isochronous: bool,
     /// Bytes of OUT data.
     payload: usize,

@@ -9,16 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 use usbwright::{
     emulator::{
         Bus, BusId,
         server::{self, Ended, Limits},
     },
+    metrics::MetricsAddress,
     protocol::usbip::operation::ExportedDevice,
     source::Source,
     sysfs::Sysfs,
@@ -26,14 +24,22 @@ use usbwright::{
 };
 
 use super::background;
-use crate::cli::{describe, detach, print, serve::plug_in_background};
+use crate::cli::{
+    describe, detach, print,
+    serve::{plug_in_background, tell_metrics},
+    signals::Signals,
+};
 
 /// How long Linux may take to configure a device.
 pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(20);
 /// The stack of a device's thread; its firmware runs on it.
 const STACK: usize = 1 << 20;
 
-pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    specs: &[Source],
+    metrics: Option<&MetricsAddress>,
+    left_behind: bool,
+) -> anyhow::Result<ExitCode> {
     if left_behind {
         refuse_stdio(specs)?;
         background::leave_session().context("can't begin a session")?;
@@ -43,7 +49,7 @@ pub(super) fn run(specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCod
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let ended = runtime.block_on(attach(&vhci, specs, left_behind));
+    let ended = runtime.block_on(attach(&vhci, specs, metrics, left_behind));
     // A wait that was cut short by a signal ends by itself.
     runtime.shutdown_background();
     ended
@@ -57,36 +63,23 @@ pub(in crate::cli) fn refuse_stdio(specs: &[Source]) -> anyhow::Result<()> {
     }
 }
 
-/// The two ways to be told to end.
-struct Signals {
-    interrupted: Signal,
-    terminated: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupted: signal(SignalKind::interrupt())?,
-            terminated: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.interrupted.recv() => {}
-            _ = self.terminated.recv() => {}
-        }
-    }
-}
-
-async fn attach(vhci: &Vhci, specs: &[Source], left_behind: bool) -> anyhow::Result<ExitCode> {
+async fn attach(
+    vhci: &Vhci,
+    specs: &[Source],
+    metrics: Option<&MetricsAddress>,
+    left_behind: bool,
+) -> anyhow::Result<ExitCode> {
     // From here on a signal detaches what is attached.
     let mut signals = Signals::new()?;
     let bus = Bus::new();
+    if metrics.is_some() {
+        bus.count();
+    }
     let lines = tokio::select! {
         plugged = plug_in_background(&bus, specs) => plugged?,
         () = signals.recv() => return Ok(ExitCode::SUCCESS),
     };
+    let _metrics = tell_metrics(metrics, &bus).await?;
     let mut attached = Attached::new(vhci, &bus);
     for device in bus.devices() {
         let port = attached.add(&device.bus_id)?;

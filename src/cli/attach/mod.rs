@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use tracing::warn;
 use usbwright::{
     emulator::BusId,
+    metrics::MetricsAddress,
     remote::Remote,
     source::Source,
     sysfs::Sysfs,
@@ -48,6 +49,10 @@ pub(super) struct Arguments {
     #[arg(short, long = "busid", value_name = "BUSID", requires = "remote")]
     bus_id: Option<BusId>,
 
+    /// Tell Prometheus of the devices' transfers: PORT of this machine alone, IP:PORT, or unix:/PATH.
+    #[arg(long, value_name = "ADDR", conflicts_with = "remote")]
+    metrics: Option<MetricsAddress>,
+
     /// Leave a process behind that serves the devices, and end when they are ready.
     #[arg(long, conflicts_with = "remote")]
     background: bool,
@@ -63,7 +68,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     match (&arguments.remote, &arguments.bus_id) {
         (Some(remote), Some(bus_id)) => import(remote, bus_id),
-        _ => local::run(&arguments.specs, arguments.left_behind),
+        _ => local::run(
+            &arguments.specs,
+            arguments.metrics.as_ref(),
+            arguments.left_behind,
+        ),
     }
 }
 

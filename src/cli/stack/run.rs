@@ -11,7 +11,6 @@ use signal_hook::{
     iterator::Signals,
     low_level::emulate_default_handler,
 };
-use tracing::{debug, error};
 use usbwright::stack::{Applications, Devices};
 use usbwright_driver_manager::{
     manager::{Channels, Manager, Settings},
@@ -26,6 +25,7 @@ use super::{control::Control, io::name_space};
 use crate::cli::{
     open::{self, DeviceName},
     print,
+    systemd::notify,
 };
 
 /// Run the drivers of packages for devices: each stack in a host process, which is watched and started again when it fails.
@@ -171,14 +171,4 @@ fn journal(arguments: &Arguments) -> anyhow::Result<Journal> {
     let file = OpenOptions::new().create(true).append(true).open(path);
     let file = file.with_context(|| format!("can't write {}", path.display()))?;
     Ok(Journal::with_lines(file))
-}
-
-/// Tells systemd, if that has started this.
-fn notify(state: &[NotifyState<'_>]) {
-    if std::env::var_os("NOTIFY_SOCKET").is_none() {
-        return debug!("nobody is to be notified");
-    }
-    if let Err(error) = sd_notify::notify(state) {
-        error!("systemd can't be told of the state: {error}");
-    }
 }

@@ -3,10 +3,6 @@
 //! What is counted is what the server's process has of memory: its resident pages and its page tables, without what it costs
 //! before it has a device. The kernel's own share of a thread and a socket is not in it.
 
-#[allow(dead_code, reason = "the hostile clients ask for other parts of it")]
-#[path = "support/usbip/mod.rs"]
-mod support;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
@@ -19,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use usbwright::emulator::server::Address;
 
-use self::support::{
+use super::support::{
     client::{Client, PATIENCE},
     urb::Urb,
 };
