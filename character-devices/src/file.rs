@@ -1,0 +1,287 @@
+//! An open file of a character device: what a program does with it is done with a device of the application library.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use rustix::io::Errno;
+use tokio::{select, sync::Notify};
+use usbwright_reflector::{
+    IoOutcome,
+    application::{Device, Io},
+    status::Win32Error,
+};
+
+use crate::{
+    ahead::{self, Ahead, Came, Taken},
+    errno::errno,
+    ioctl::{Control, Step},
+    wire::{Ioctl, Reply},
+};
+
+/// Events as `poll(2)` has them.
+mod event {
+    pub(super) const IN: u32 = 0x0001;
+    pub(super) const OUT: u32 = 0x0004;
+    pub(super) const ERR: u32 = 0x0008;
+    pub(super) const RDNORM: u32 = 0x0040;
+    pub(super) const WRNORM: u32 = 0x0100;
+}
+
+/// A file that a program has open.
+pub(crate) struct OpenFile {
+    device: Device,
+    ahead: RefCell<Ahead>,
+    /// Somebody waits for what is read ahead.
+    came: Notify,
+    /// Whom the kernel is to tell of it.
+    polled: Cell<Option<u64>>,
+}
+
+/// What becomes of a request: its end, and whether whoever waits has had a signal before.
+struct Ended {
+    outcome: IoOutcome,
+    interrupted: bool,
+}
+
+impl Ended {
+    /// Waits for a request, and takes it back on a signal; it ends in its time all the same.
+    async fn wait(mut io: Io, signal: &Notify) -> Self {
+        let ended = select! {
+            biased;
+            outcome = &mut io => Some(outcome),
+            () = signal.notified() => None,
+        };
+        match ended {
+            Some(outcome) => Self {
+                outcome,
+                interrupted: false,
+            },
+            None => {
+                io.cancel();
+                Self {
+                    outcome: io.await,
+                    interrupted: true,
+                }
+            }
+        }
+    }
+
+    /// What a system call says that was interrupted, where that has come of it.
+    fn interruption(&self) -> Option<Errno> {
+        let taken_back = [Win32Error::OPERATION_ABORTED, Win32Error::CANCELLED];
+        (self.interrupted && taken_back.contains(&self.outcome.error())).then_some(Errno::INTR)
+    }
+
+    fn errno(&self) -> Option<Errno> {
+        self.interruption().or_else(|| errno(self.outcome.error()))
+    }
+
+    /// What a read brings: an end of the file is no error, nor is it that there would have been more.
+    fn came(self) -> Came {
+        match self.outcome.error() {
+            Win32Error::HANDLE_EOF => Ok(Bytes::new()),
+            Win32Error::MORE_DATA if !self.outcome.data.is_empty() => Ok(self.outcome.data),
+            _ => match self.errno() {
+                Some(error) => Err(error),
+                None => Ok(self.outcome.data),
+            },
+        }
+    }
+}
+
+impl OpenFile {
+    pub(crate) fn new(device: Device) -> Rc<Self> {
+        Rc::new(Self {
+            device,
+            ahead: RefCell::default(),
+            came: Notify::new(),
+            polled: Cell::default(),
+        })
+    }
+
+    /// Reads. What was read ahead comes first; who does not want to wait has it read ahead. The request has begun when this returns.
+    pub(crate) fn read(
+        self: &Rc<Self>,
+        unique: u64,
+        (length, offset): (usize, u64),
+        waits: bool,
+        signal: Rc<Notify>,
+    ) -> (impl Future<Output = Reply> + use<>, bool) {
+        let file = Rc::clone(self);
+        let taken = self.ahead.borrow_mut().take(length);
+        let begins_ahead = taken == Taken::Nothing && !waits;
+        let io = (taken == Taken::Nothing && waits).then(|| self.device.read_at(length, offset));
+        let ended = async move {
+            let came = match (taken, io) {
+                (_, Some(io)) => Ended::wait(io, &signal).await.came(),
+                (Taken::Now(came), _) => came,
+                (Taken::Later, _) if waits => file.wait_for_ahead(length, offset, &signal).await,
+                _ => Err(Errno::AGAIN),
+            };
+            match came {
+                Ok(mut data) => {
+                    data.truncate(length);
+                    Reply::data(unique, data)
+                }
+                Err(error) => Reply::error(unique, error),
+            }
+        };
+        (ended, begins_ahead)
+    }
+
+    /// Waits for what is read ahead, which another one may take first.
+    async fn wait_for_ahead(&self, length: usize, offset: u64, signal: &Notify) -> Came {
+        loop {
+            let came = self.came.notified();
+            let taken = self.ahead.borrow_mut().take(length);
+            match taken {
+                Taken::Now(came) => return came,
+                Taken::Nothing => {
+                    let io = self.device.read_at(length, offset);
+                    return Ended::wait(io, signal).await.came();
+                }
+                Taken::Later => {}
+            }
+            select! {
+                biased;
+                () = came => {}
+                () = signal.notified() => return Err(Errno::INTR),
+            }
+        }
+    }
+
+    /// Reads ahead; it ends with whom the kernel is to tell that something has come. Nothing is to be read ahead already.
+    pub(crate) fn read_ahead(self: &Rc<Self>) -> impl Future<Output = Option<u64>> + use<> {
+        let file = Rc::clone(self);
+        *self.ahead.borrow_mut() = Ahead::UnderWay;
+        let io = self.device.read(ahead::LENGTH);
+        async move {
+            let ended = Ended {
+                outcome: io.await,
+                interrupted: false,
+            };
+            *file.ahead.borrow_mut() = Ahead::Come(ended.came());
+            file.came.notify_waiters();
+            file.polled.take()
+        }
+    }
+
+    /// What can be done without waiting, and whether that can't be told before something is read ahead. `handle`: whom the kernel is to tell later.
+    pub(crate) fn poll(&self, events: u32, handle: Option<u64>) -> (u32, bool) {
+        const READ: u32 = event::IN | event::RDNORM;
+        const WRITE: u32 = event::OUT | event::WRNORM;
+        let wants_to_read = events & READ != 0;
+        let (mut ready, begins_ahead) = match &*self.ahead.borrow() {
+            Ahead::None => (0, wants_to_read),
+            Ahead::UnderWay => (0, false),
+            Ahead::Come(Ok(_)) => (READ, false),
+            Ahead::Come(Err(_)) => (READ | event::ERR, false),
+        };
+        if handle.is_some() {
+            self.polled.set(handle);
+        }
+        ready |= WRITE;
+        (ready & (events | event::ERR), begins_ahead)
+    }
+
+    /// Writes. The request has begun when this returns.
+    pub(crate) fn write(
+        &self,
+        unique: u64,
+        (data, offset): (Bytes, u64),
+        signal: Rc<Notify>,
+    ) -> impl Future<Output = Reply> + use<> {
+        let length = data.len();
+        let io = self.device.write_at(data, offset);
+        async move {
+            let ended = Ended::wait(io, &signal).await;
+            match ended.errno() {
+                Some(error) => Reply::error(unique, error),
+                None => {
+                    let written = ended.outcome.information.min(length);
+                    Reply::written(unique, u32::try_from(written).unwrap_or(u32::MAX))
+                }
+            }
+        }
+    }
+
+    /// An ioctl: the drivers' answer, or what is to be asked for first.
+    pub(crate) fn ioctl(
+        &self,
+        unique: u64,
+        ioctl: &Ioctl,
+        signal: Rc<Notify>,
+    ) -> Result<IoctlUnderWay, Reply> {
+        match Step::of(ioctl) {
+            Step::Again { input, output } => Err(Reply::again(unique, &input, &output)),
+            Step::Refused(error) => Err(Reply::error(unique, error)),
+            Step::Flush => Ok(IoctlUnderWay {
+                unique,
+                io: self.device.flush(),
+                control: None,
+                signal,
+            }),
+            Step::Control(control) => {
+                let input = control.input.clone();
+                Ok(IoctlUnderWay {
+                    unique,
+                    io: self.device.control(control.code, input, control.output),
+                    control: Some(control),
+                    signal,
+                })
+            }
+        }
+    }
+
+    /// Has written what is buffered. The request has begun when this returns.
+    pub(crate) fn flush(
+        &self,
+        unique: u64,
+        signal: Rc<Notify>,
+    ) -> impl Future<Output = Reply> + use<> {
+        let io = self.device.flush();
+        async move {
+            match Ended::wait(io, &signal).await.errno() {
+                Some(error) => Reply::error(unique, error),
+                None => Reply::done(unique),
+            }
+        }
+    }
+
+    /// Closes it: what is outstanding is cancelled, and the drivers are told.
+    pub(crate) fn close(&self, unique: u64) -> impl Future<Output = Reply> + use<> {
+        let io = self.device.close();
+        async move {
+            // However it ends, there is nobody who could do anything about it.
+            let _ = io.await;
+            Reply::done(unique)
+        }
+    }
+}
+
+/// An ioctl that the drivers have.
+pub(crate) struct IoctlUnderWay {
+    unique: u64,
+    io: Io,
+    /// None for a flush.
+    control: Option<Control>,
+    signal: Rc<Notify>,
+}
+
+impl IoctlUnderWay {
+    pub(crate) async fn wait(self) -> Reply {
+        let ended = Ended::wait(self.io, &self.signal).await;
+        let (result, data) = match &self.control {
+            Some(control) => control.answer(&ended.outcome, ended.interruption()),
+            None => {
+                let error = ended.errno().map_or(0, |it| -it.raw_os_error());
+                (error, Bytes::new())
+            }
+        };
+        Reply::controlled(self.unique, result, data)
+    }
+}
