@@ -108,6 +108,13 @@ impl Applications {
     pub fn tell(&self, plug: Plug) {
         let _ = self.shared.plug.set(plug);
     }
+
+    /// Takes the character devices away, for good. What waits there ends, and keeps no stack from being taken down.
+    pub fn end_nodes(&self) {
+        if let Some(nodes) = &self.shared.nodes {
+            nodes.end();
+        }
+    }
 }
 
 impl Drop for Applications {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tracing::{info, warn};
@@ -14,7 +14,8 @@ use usbwright_reflector::{DeviceName, NameSpace, Subject, application::OpenOptio
 #[derive(Debug)]
 pub struct Nodes {
     allowed: Vec<Subject>,
-    devices: Mutex<HashMap<DeviceKey, CharacterDevice>>,
+    /// None, once all is to end.
+    devices: Mutex<Option<HashMap<DeviceKey, CharacterDevice>>>,
 }
 
 impl Nodes {
@@ -26,16 +27,20 @@ impl Nodes {
         character_devices::probe()?;
         Ok(Self {
             allowed,
-            devices: Mutex::default(),
+            devices: Mutex::new(Some(HashMap::new())),
         })
+    }
+
+    fn devices(&self) -> MutexGuard<'_, Option<HashMap<DeviceKey, CharacterDevice>>> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A device can be opened, by this name in `space`. One that has come back is the same character device.
     pub(super) fn add(&self, device: DeviceKey, name: &DeviceName, space: &NameSpace) {
-        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
-        if devices.contains_key(&device) {
+        let mut devices = self.devices();
+        let Some(devices) = devices.as_mut().filter(|it| !it.contains_key(&device)) else {
             return;
-        }
+        };
         let options = OpenOptions::new(name.clone()).name_space(space.clone());
         let node = match CharacterDevice::start(name, options) {
             Ok(node) => node,
@@ -51,9 +56,13 @@ impl Nodes {
 
     /// A device has gone.
     pub(super) fn remove(&self, device: DeviceKey) {
-        let mut devices = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
-        let node = devices.remove(&device);
-        drop(devices);
+        let node = self.devices().as_mut().and_then(|it| it.remove(&device));
         drop(node);
+    }
+
+    /// All devices have gone, and no other comes.
+    pub(super) fn end(&self) {
+        let nodes = self.devices().take();
+        drop(nodes);
     }
 }

@@ -10,9 +10,11 @@ start() {
     until [ -c $node ]; do kill -0 $manager; sleep 0.02; done
 }
 
-# Runs a program until it waits for the driver; a script's background processes would ignore the signal.
-until_it_waits() {
-    env --default-signal=INT "$@" & program=$!
+# Has a program read from the board, until it waits for the driver. A script's background processes would ignore the signal.
+until_cat_waits() {
+    exec 3<$node
+    env --default-signal=INT cat <&3 >came 2>errors & program=$!
+    exec 3<&-
     until [ "$(cat "$waiting")" = 1 ]; do kill -0 $program; sleep 0.02; done
 }
 
@@ -56,22 +58,23 @@ setpriv --reuid 4711 --clear-groups dd if=/dev/null of=$node
 fails setpriv --reuid 4712 --clear-groups dd if=/dev/null of=$node
 
 # A signal takes a read back, and with it nothing of what comes later.
-until_it_waits cat $node
+until_cat_waits
 kill -INT $program
 ended 130
 printf after >$node
 [ "$(head -c 5 <$node)" = after ]
 
 # A host that dies ends what waits, and the same file can be opened again.
-until_it_waits cat $node 2>errors
-kill -9 "$(usbwright stack list --control unix:/run/control | sed 's/.*(process \([0-9]*\))/\1/')"
+host=$(usbwright stack list --control unix:/run/control | sed 's/.*(process \([0-9]*\))/\1/')
+until_cat_waits
+kill -9 "$host"
 ended 1
 grep -q 'Input/output error' errors
 until printf again 2>errors >$node; do kill -0 $manager; sleep 0.02; done
 [ "$(head -c 5 <$node)" = again ]
 
 # When the manager ends, so does what waits, and there is no file any more.
-until_it_waits cat $node 2>errors
+until_cat_waits
 kill $manager
 wait $manager
 ended 1

@@ -152,6 +152,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let _ = emulate_default_handler(second);
         }
     });
+    applications.end_nodes();
     let left = manager.end(Duration::from_secs(arguments.grace));
     drop((service, devices));
     match left[..] {
