@@ -1,18 +1,14 @@
 //! The channel to the kernel: what is answered there is a character device, as long as the channel is open.
 
 use std::{
-    fs::{File, OpenOptions},
     io::{self, IoSlice},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::OpenOptionsExt as _,
-    },
+    os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::OFlags,
+    fs::{Mode, OFlags},
     io::{Errno, read, writev},
 };
 use thiserror::Error;
@@ -75,22 +71,13 @@ pub fn probe() -> Result<(), StartError> {
 
 /// A channel to the kernel, over which nothing was said yet.
 pub(crate) fn open() -> Result<OwnedFd, StartError> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let opened: io::Result<File> = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(flags)
-        .open(CUSE);
-    match opened {
-        Ok(file) => Ok(file.into()),
-        Err(error) => Err(match error.kind() {
-            io::ErrorKind::NotFound => StartError::NoCuse,
-            io::ErrorKind::PermissionDenied => StartError::Denied,
-            // The file is there, and nobody behind it.
-            _ if matches!(error.raw_os_error(), Some(6 | 19)) => StartError::NoCuse,
-            _ => StartError::Io(error),
-        }),
-    }
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(CUSE, flags, Mode::empty()).map_err(|error| match error {
+        // The file may be there, and nobody behind it.
+        Errno::NOENT | Errno::NXIO | Errno::NODEV => StartError::NoCuse,
+        Errno::ACCESS | Errno::PERM => StartError::Denied,
+        error => StartError::Io(error.into()),
+    })
 }
 
 /// Makes the device that has this name below `/dev`, in which a `!` stands for a `/`.

@@ -18,18 +18,9 @@ use usbwright_reflector::{
 use crate::{
     ahead::{self, Ahead, Came, Taken},
     errno::errno,
-    ioctl::{Control, Step},
-    wire::{Ioctl, Reply},
+    ioctl::Control,
+    wire::{Poll, Reply, event},
 };
-
-/// Events as `poll(2)` has them.
-mod event {
-    pub(super) const IN: u32 = 0x0001;
-    pub(super) const OUT: u32 = 0x0004;
-    pub(super) const ERR: u32 = 0x0008;
-    pub(super) const RDNORM: u32 = 0x0040;
-    pub(super) const WRNORM: u32 = 0x0100;
-}
 
 /// A file that a program has open.
 pub(crate) struct OpenFile {
@@ -103,23 +94,22 @@ impl OpenFile {
         })
     }
 
-    /// Reads. What was read ahead comes first; who does not want to wait has it read ahead. The request has begun when this returns.
+    /// Reads. What was read ahead comes first; who does not want to wait gets nothing else. The request has begun when this returns.
     pub(crate) fn read(
         self: &Rc<Self>,
         unique: u64,
         (length, offset): (usize, u64),
         waits: bool,
         signal: Rc<Notify>,
-    ) -> (impl Future<Output = Reply> + use<>, bool) {
+    ) -> impl Future<Output = Reply> + use<> {
         let file = Rc::clone(self);
         let taken = self.ahead.borrow_mut().take(length);
-        let begins_ahead = taken == Taken::Nothing && !waits;
         let io = (taken == Taken::Nothing && waits).then(|| self.device.read_at(length, offset));
-        let ended = async move {
+        async move {
             let came = match (taken, io) {
                 (_, Some(io)) => Ended::wait(io, &signal).await.came(),
                 (Taken::Now(came), _) => came,
-                (Taken::Later, _) if waits => file.wait_for_ahead(length, offset, &signal).await,
+                _ if waits => file.wait_for_ahead(length, offset, &signal).await,
                 _ => Err(Errno::AGAIN),
             };
             match came {
@@ -129,8 +119,7 @@ impl OpenFile {
                 }
                 Err(error) => Reply::error(unique, error),
             }
-        };
-        (ended, begins_ahead)
+        }
     }
 
     /// Waits for what is read ahead, which another one may take first.
@@ -154,6 +143,11 @@ impl OpenFile {
         }
     }
 
+    /// Whether nothing is read ahead, nor has come so.
+    pub(crate) fn begins_ahead(&self) -> bool {
+        matches!(*self.ahead.borrow(), Ahead::None)
+    }
+
     /// Reads ahead; it ends with whom the kernel is to tell that something has come. Nothing is to be read ahead already.
     pub(crate) fn read_ahead(self: &Rc<Self>) -> impl Future<Output = Option<u64>> + use<> {
         let file = Rc::clone(self);
@@ -170,22 +164,17 @@ impl OpenFile {
         }
     }
 
-    /// What can be done without waiting, and whether that can't be told before something is read ahead. `handle`: whom the kernel is to tell later.
-    pub(crate) fn poll(&self, events: u32, handle: Option<u64>) -> (u32, bool) {
-        const READ: u32 = event::IN | event::RDNORM;
-        const WRITE: u32 = event::OUT | event::WRNORM;
-        let wants_to_read = events & READ != 0;
-        let (mut ready, begins_ahead) = match &*self.ahead.borrow() {
-            Ahead::None => (0, wants_to_read),
-            Ahead::UnderWay => (0, false),
-            Ahead::Come(Ok(_)) => (READ, false),
-            Ahead::Come(Err(_)) => (READ | event::ERR, false),
+    /// What can be done without waiting: to write always, and to read once something was read ahead.
+    pub(crate) fn poll(&self, poll: &Poll) -> u32 {
+        let readable = match &*self.ahead.borrow() {
+            Ahead::None | Ahead::UnderWay => 0,
+            Ahead::Come(Ok(_)) => event::READ,
+            Ahead::Come(Err(_)) => event::READ | event::ERR,
         };
-        if handle.is_some() {
-            self.polled.set(handle);
+        if poll.notify {
+            self.polled.set(Some(poll.handle));
         }
-        ready |= WRITE;
-        (ready & (events | event::ERR), begins_ahead)
+        (readable | event::WRITE) & (poll.events | event::ERR)
     }
 
     /// Writes. The request has begun when this returns.
@@ -209,45 +198,34 @@ impl OpenFile {
         }
     }
 
-    /// An ioctl: the drivers' answer, or what is to be asked for first.
-    pub(crate) fn ioctl(
+    /// Sends a control code. The request has begun when this returns.
+    pub(crate) fn control(
         &self,
         unique: u64,
-        ioctl: &Ioctl,
+        control: Control,
         signal: Rc<Notify>,
-    ) -> Result<IoctlUnderWay, Reply> {
-        match Step::of(ioctl) {
-            Step::Again { input, output } => Err(Reply::again(unique, &input, &output)),
-            Step::Refused(error) => Err(Reply::error(unique, error)),
-            Step::Flush => Ok(IoctlUnderWay {
-                unique,
-                io: self.device.flush(),
-                control: None,
-                signal,
-            }),
-            Step::Control(control) => {
-                let input = control.input.clone();
-                Ok(IoctlUnderWay {
-                    unique,
-                    io: self.device.control(control.code, input, control.output),
-                    control: Some(control),
-                    signal,
-                })
-            }
+    ) -> impl Future<Output = Reply> + use<> {
+        let input = control.input.clone();
+        let io = self.device.control(control.code, input, control.output);
+        async move {
+            let ended = Ended::wait(io, &signal).await;
+            let (result, data) = control.answer(&ended.outcome, ended.interruption());
+            Reply::controlled(unique, result, data)
         }
     }
 
-    /// Has written what is buffered. The request has begun when this returns.
+    /// Has written what is buffered: this is then the answer. The request has begun when this returns.
     pub(crate) fn flush(
         &self,
         unique: u64,
+        done: Reply,
         signal: Rc<Notify>,
     ) -> impl Future<Output = Reply> + use<> {
         let io = self.device.flush();
         async move {
             match Ended::wait(io, &signal).await.errno() {
                 Some(error) => Reply::error(unique, error),
-                None => Reply::done(unique),
+                None => done,
             }
         }
     }
@@ -260,28 +238,5 @@ impl OpenFile {
             let _ = io.await;
             Reply::done(unique)
         }
-    }
-}
-
-/// An ioctl that the drivers have.
-pub(crate) struct IoctlUnderWay {
-    unique: u64,
-    io: Io,
-    /// None for a flush.
-    control: Option<Control>,
-    signal: Rc<Notify>,
-}
-
-impl IoctlUnderWay {
-    pub(crate) async fn wait(self) -> Reply {
-        let ended = Ended::wait(self.io, &self.signal).await;
-        let (result, data) = match &self.control {
-            Some(control) => control.answer(&ended.outcome, ended.interruption()),
-            None => {
-                let error = ended.errno().map_or(0, |it| -it.raw_os_error());
-                (error, Bytes::new())
-            }
-        };
-        Reply::controlled(self.unique, result, data)
     }
 }

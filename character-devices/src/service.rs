@@ -9,6 +9,7 @@ use std::{
     rc::Rc,
 };
 
+use bytes::Bytes;
 use rustix::io::{Errno, read};
 use tokio::{
     io::unix::AsyncFd,
@@ -23,8 +24,9 @@ use crate::{
     channel::send,
     errno::errno,
     file::OpenFile,
+    ioctl::Step,
     registered::register,
-    wire::{BadMessage, Body, Ioctl, MESSAGE_SIZE, Message, Reply},
+    wire::{BadMessage, Body, Ioctl, MESSAGE_SIZE, Message, Poll, Read, Reply},
 };
 
 /// What a device's thread has.
@@ -105,8 +107,13 @@ impl Service {
         }
     }
 
-    fn file(&self, number: u64) -> Option<Rc<OpenFile>> {
-        self.files.borrow().get(&number).cloned()
+    /// An open file; of one that is none, the request fails.
+    fn file(&self, unique: u64, number: u64) -> Option<Rc<OpenFile>> {
+        let file = self.files.borrow().get(&number).cloned();
+        if file.is_none() {
+            self.reply(&Reply::error(unique, Errno::BADF));
+        }
+        file
     }
 
     /// Notes a request, until it is answered: what tells of a signal.
@@ -131,80 +138,78 @@ impl Service {
         let Message { unique, body } = message;
         match body {
             Body::Open { flags } => self.open(unique, flags),
+            Body::Read(read) => self.read(unique, &read),
+            Body::Write { file, offset, data } => {
+                if let Some(file) = self.file(unique, file) {
+                    let written = file.write(unique, (data, offset), self.note(unique));
+                    self.answer_later(unique, written);
+                }
+            }
+            Body::Ioctl(ioctl) => self.ioctl(unique, &ioctl),
+            Body::Poll(poll) => self.poll(unique, &poll),
+            Body::Fsync { file } => {
+                if let Some(file) = self.file(unique, file) {
+                    let flushed = file.flush(unique, Reply::done(unique), self.note(unique));
+                    self.answer_later(unique, flushed);
+                }
+            }
+            Body::Flush => self.reply(&Reply::done(unique)),
+            Body::Release { file: number } => {
+                if let Some(file) = self.file(unique, number) {
+                    self.files.borrow_mut().remove(&number);
+                    self.note(unique);
+                    self.answer_later(unique, file.close(unique));
+                }
+            }
             Body::Interrupt { of } => {
                 if let Some(signal) = self.outstanding.borrow().get(&of) {
                     signal.notify_one();
                 }
             }
-            Body::Flush => self.reply(&Reply::done(unique)),
-            Body::Init { .. } | Body::Unknown => {
-                self.reply(&Reply::error(unique, Errno::NOSYS));
-            }
-            Body::Read { file, .. }
-            | Body::Write { file, .. }
-            | Body::Ioctl(Ioctl { file, .. })
-            | Body::Poll { file, .. }
-            | Body::Fsync { file }
-            | Body::Release { file } => match self.file(file) {
-                Some(open) => self.take_for(unique, body, file, &open),
-                None => self.reply(&Reply::error(unique, Errno::BADF)),
-            },
+            Body::Init { .. } | Body::Unknown => self.reply(&Reply::error(unique, Errno::NOSYS)),
         }
     }
 
-    /// What is asked for of an open file.
-    fn take_for(self: &Rc<Self>, unique: u64, body: Body, number: u64, file: &Rc<OpenFile>) {
+    fn read(self: &Rc<Self>, unique: u64, read: &Read) {
         const NONBLOCK: u32 = 0o4000;
-        match body {
-            Body::Read {
-                offset,
-                length,
-                flags,
-                ..
-            } => {
-                let signal = self.note(unique);
-                let waits = flags & NONBLOCK == 0;
-                let (came, begins_ahead) =
-                    file.read(unique, (length as usize, offset), waits, signal);
-                if begins_ahead {
-                    self.read_ahead(file);
-                }
-                self.answer_later(unique, came);
-            }
-            Body::Write { offset, data, .. } => {
-                let written = file.write(unique, (data, offset), self.note(unique));
-                self.answer_later(unique, written);
-            }
-            Body::Ioctl(ioctl) => match file.ioctl(unique, &ioctl, self.note(unique)) {
-                Ok(under_way) => self.answer_later(unique, under_way.wait()),
-                Err(reply) => {
-                    self.outstanding.borrow_mut().remove(&unique);
-                    self.reply(&reply);
-                }
-            },
-            Body::Poll {
-                handle,
-                notify,
-                events,
-                ..
-            } => {
-                let (ready, begins_ahead) = file.poll(events, notify.then_some(handle));
-                self.reply(&Reply::polled(unique, ready));
-                if begins_ahead {
-                    self.read_ahead(file);
-                }
-            }
-            Body::Fsync { .. } => {
-                let flushed = file.flush(unique, self.note(unique));
+        let Some(file) = self.file(unique, read.file) else {
+            return;
+        };
+        let waits = read.flags & NONBLOCK == 0;
+        if !waits && file.begins_ahead() {
+            self.read_ahead(&file);
+        }
+        let part = (read.length as usize, read.offset);
+        let came = file.read(unique, part, waits, self.note(unique));
+        self.answer_later(unique, came);
+    }
+
+    fn ioctl(self: &Rc<Self>, unique: u64, ioctl: &Ioctl) {
+        let Some(file) = self.file(unique, ioctl.file) else {
+            return;
+        };
+        match Step::of(ioctl) {
+            Step::Again { input, output } => self.reply(&Reply::again(unique, &input, &output)),
+            Step::Refused(error) => self.reply(&Reply::error(unique, error)),
+            Step::Flush => {
+                let done = Reply::controlled(unique, 0, Bytes::new());
+                let flushed = file.flush(unique, done, self.note(unique));
                 self.answer_later(unique, flushed);
             }
-            Body::Release { .. } => {
-                self.files.borrow_mut().remove(&number);
-                let closed = file.close(unique);
-                self.note(unique);
-                self.answer_later(unique, closed);
+            Step::Control(control) => {
+                let controlled = file.control(unique, control, self.note(unique));
+                self.answer_later(unique, controlled);
             }
-            _ => {}
+        }
+    }
+
+    fn poll(self: &Rc<Self>, unique: u64, poll: &Poll) {
+        let Some(file) = self.file(unique, poll.file) else {
+            return;
+        };
+        self.reply(&Reply::polled(unique, file.poll(poll)));
+        if poll.wants_to_read() && file.begins_ahead() {
+            self.read_ahead(&file);
         }
     }
 

@@ -31,12 +31,11 @@ fn in_a_kernel() {
     fs::copy("host-stack/samples/packages/fx2.toml", at("fx2.toml")).unwrap();
     symlink(env::current_exe().unwrap(), at("fx2-host")).unwrap();
     let here = Path::new("tests/character_devices");
-    for program in ["control.py", "poll.py"] {
-        fs::copy(here.join(program), at(program)).unwrap();
+    for file in ["script.sh", "control.py", "poll.py"] {
+        fs::copy(here.join(file), at(file)).unwrap();
     }
-    let script = include_str!("script.sh");
     let guest = Guest::new(&[]).programs(&[("python3", "python3"), ("setpriv", "util-linux")]);
-    let ran = guest.run_in(folder.path(), script);
+    let ran = guest.run_in(folder.path(), "exec timeout -k 10 300 sh script.sh");
     ran.assert_success();
     let told = ran.stdout();
     let told: Vec<&str> = told.lines().collect();

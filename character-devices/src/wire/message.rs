@@ -6,7 +6,7 @@ use zerocopy::FromBytes;
 
 use super::{
     FileIn, InHeader, InitIn, InterruptIn, IoctlIn, OpenIn, PollIn, TransferIn, UNRESTRICTED_IOCTL,
-    opcode,
+    event, opcode,
 };
 
 /// A message.
@@ -37,16 +37,7 @@ pub enum Body {
         flags: u32,
     },
     /// To read.
-    Read {
-        /// The open file, as the answer to [`Open`](Self::Open) has named it.
-        file: u64,
-        /// Where in what one call of the program reads.
-        offset: u64,
-        /// The most bytes.
-        length: u32,
-        /// The file's flags, as `open(2)` has them.
-        flags: u32,
-    },
+    Read(Read),
     /// To write.
     Write {
         /// The open file.
@@ -59,16 +50,7 @@ pub enum Body {
     /// A control code.
     Ioctl(Ioctl),
     /// What could be done without waiting?
-    Poll {
-        /// The open file.
-        file: u64,
-        /// By what the kernel knows the poll, if it is told of something later.
-        handle: u64,
-        /// Whether it wants to be.
-        notify: bool,
-        /// What is asked for, as `poll(2)` has it.
-        events: u32,
-    },
+    Poll(Poll),
     /// What is written is to be where it belongs. No kernel sends this to a character device yet.
     Fsync {
         /// The open file.
@@ -88,6 +70,39 @@ pub enum Body {
     },
     /// Something that character devices know nothing of.
     Unknown,
+}
+
+/// A read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The open file, as the answer to [`Body::Open`] has named it.
+    pub file: u64,
+    /// Where in what one call of the program reads.
+    pub offset: u64,
+    /// The most bytes.
+    pub length: u32,
+    /// The file's flags, as `open(2)` has them.
+    pub flags: u32,
+}
+
+/// What a program wants to know before it reads or writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// The open file.
+    pub file: u64,
+    /// By what the kernel knows the poll, if it is told of something later.
+    pub handle: u64,
+    /// Whether it wants to be.
+    pub notify: bool,
+    /// What is asked for, as `poll(2)` has it.
+    pub events: u32,
+}
+
+impl Poll {
+    /// Whether it asks for something to read.
+    pub fn wants_to_read(&self) -> bool {
+        self.events & event::READ != 0
+    }
 }
 
 /// An ioctl, as far as its memory is known.
@@ -181,12 +196,12 @@ fn body(opcode: u32, bytes: &[u8]) -> Option<Body> {
         },
         opcode::READ => {
             let (read, _) = prefix::<TransferIn>(bytes)?;
-            Body::Read {
+            Body::Read(Read {
                 file: read.file,
                 offset: read.offset,
                 length: read.size,
                 flags: read.flags,
-            }
+            })
         }
         opcode::WRITE => {
             let (write, rest) = prefix::<TransferIn>(bytes)?;
@@ -209,12 +224,12 @@ fn body(opcode: u32, bytes: &[u8]) -> Option<Body> {
         opcode::POLL => {
             const SCHEDULE_NOTIFY: u32 = 1 << 0;
             let (poll, _) = prefix::<PollIn>(bytes)?;
-            Body::Poll {
+            Body::Poll(Poll {
                 file: poll.file,
                 handle: poll.handle,
                 notify: poll.flags & SCHEDULE_NOTIFY != 0,
                 events: poll.events,
-            }
+            })
         }
         opcode::FSYNC => Body::Fsync {
             file: prefix::<FileIn>(bytes)?.0.file,
@@ -271,12 +286,12 @@ mod tests {
             ..TransferIn::default()
         };
         let read = decoded(opcode::READ, transfer.as_bytes());
-        let expected = Body::Read {
+        let expected = Body::Read(Read {
             file: 3,
             offset: 4096,
             length: 2,
             flags: 0o4000,
-        };
+        });
         assert_eq!(read, expected);
         let write = decoded(opcode::WRITE, &[transfer.as_bytes(), b"abc"].concat());
         let expected = Body::Write {
@@ -291,12 +306,12 @@ mod tests {
             flags: 1,
             events: 5,
         };
-        let expected = Body::Poll {
+        let expected = Body::Poll(Poll {
             file: 3,
             handle: 9,
             notify: true,
             events: 5,
-        };
+        });
         assert_eq!(decoded(opcode::POLL, poll.as_bytes()), expected);
         assert_eq!(
             decoded(opcode::INTERRUPT, 2_u64.as_bytes()),

@@ -5,7 +5,7 @@
 mod message;
 mod reply;
 
-pub use message::{BadMessage, Body, Ioctl, Message};
+pub use message::{BadMessage, Body, Ioctl, Message, Poll, Read};
 pub use reply::Reply;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -36,6 +36,16 @@ pub(crate) mod opcode {
     pub(crate) const IOCTL: u32 = 39;
     pub(crate) const POLL: u32 = 40;
     pub(crate) const CUSE_INIT: u32 = 4096;
+}
+
+/// Events, as `poll(2)` has them.
+pub(crate) mod event {
+    /// There is something to read: `POLLIN`, `POLLRDNORM`.
+    pub(crate) const READ: u32 = 0x0041;
+    /// There is room to write: `POLLOUT`, `POLLWRNORM`.
+    pub(crate) const WRITE: u32 = 0x0104;
+    /// The next call fails: `POLLERR`.
+    pub(crate) const ERR: u32 = 0x0008;
 }
 
 /// The flag by which a kernel lets an ioctl's memory be asked for, and by which that is wanted.
