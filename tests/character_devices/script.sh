@@ -81,9 +81,12 @@ ended 1
 grep -q 'No such device' errors
 [ ! -e /dev/usbwright ]
 
-# Nor is there one after a manager that was killed.
+# Nor is there one after a manager that was killed, and nothing waits for ever.
 start
+until_cat_waits
 kill -9 $manager
+ended 1
+grep -q 'connection abort' errors
 while [ -e /dev/usbwright ]; do sleep 0.02; done
 
 # Without CUSE it is told what to do.
