@@ -230,13 +230,10 @@ impl OpenFile {
         }
     }
 
-    /// Closes it: what is outstanding is cancelled, and the drivers are told.
-    pub(crate) fn close(&self, unique: u64) -> impl Future<Output = Reply> + use<> {
-        let io = self.device.close();
-        async move {
-            // However it ends, there is nobody who could do anything about it.
-            let _ = io.await;
-            Reply::done(unique)
-        }
+    /// Closes it: what is outstanding is cancelled, and the drivers are told. It stays connected until they have been.
+    pub(crate) async fn close(self: Rc<Self>, unique: u64) -> Reply {
+        // However it ends, there is nobody who could do anything about it.
+        let _ = self.device.close().await;
+        Reply::done(unique)
     }
 }
