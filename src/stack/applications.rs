@@ -21,6 +21,8 @@ use usbwright_reflector::{
     SecurityDescriptor,
 };
 
+use super::Nodes;
+
 /// How often it is looked for closes and cancels that hosts owe. Deadlines are a minute.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,7 @@ pub struct Applications {
 struct Shared {
     reflector: Reflector,
     access: SecurityDescriptor,
+    nodes: Option<Nodes>,
     plug: OnceLock<Plug>,
     devices: Mutex<HashMap<DeviceKey, Reached>>,
 }
@@ -61,11 +64,15 @@ pub fn device_name(name: &str) -> Option<DeviceName> {
 }
 
 impl Applications {
-    /// For devices whose names are in `space`, and which those may open whom `access` lets in.
+    /// For devices whose names are in `space`, and which those may open whom `access` lets in; with `nodes`, they are character devices as well.
     ///
     /// # Errors
     /// Where the system has no thread for it.
-    pub fn start(space: NameSpace, access: SecurityDescriptor) -> io::Result<Self> {
+    pub fn start(
+        space: NameSpace,
+        access: SecurityDescriptor,
+        nodes: Option<Nodes>,
+    ) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let this = Arc::new(OnceLock::<Weak<Shared>>::new());
         let its = Arc::clone(&this);
@@ -77,6 +84,7 @@ impl Applications {
         let shared = Arc::new(Shared {
             reflector,
             access,
+            nodes,
             plug: OnceLock::new(),
             devices: Mutex::default(),
         });
@@ -99,6 +107,13 @@ impl Applications {
     /// Tells the manager from now on what hosts owe, and what they answer that makes no sense.
     pub fn tell(&self, plug: Plug) {
         let _ = self.shared.plug.set(plug);
+    }
+
+    /// Takes the character devices away, for good. What waits there ends, and keeps no stack from being taken down.
+    pub fn end_nodes(&self) {
+        if let Some(nodes) = &self.shared.nodes {
+            nodes.end();
+        }
     }
 }
 
@@ -198,6 +213,9 @@ impl Shared {
                 if let Some(reached) = self.devices().get_mut(&device) {
                     reached.key = Some(key);
                 }
+                if let Some(nodes) = &self.nodes {
+                    nodes.add(device, &name, self.reflector.name_space());
+                }
             }
             Err(error) => warn!("{name} can't be opened by applications: {error}"),
         }
@@ -256,6 +274,9 @@ impl Shared {
             true => self.reflector.host_died(key),
             false => self.reflector.remove_device(key),
         };
+        if let Some(nodes) = self.nodes.as_ref().filter(|_| !failed) {
+            nodes.remove(device);
+        }
     }
 }
 

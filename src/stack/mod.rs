@@ -2,6 +2,7 @@
 
 mod applications;
 mod exported;
+mod nodes;
 mod real;
 
 use std::{
@@ -13,6 +14,7 @@ use usbwright_driver_manager::manager::{Connection, Offer, OpenError, Plug, ids_
 
 pub use self::applications::{Applications, device_name};
 pub use self::exported::{ExportError, Exported};
+pub use self::nodes::Nodes;
 use self::real::RealDevices;
 use crate::{
     emulator::{Bus, PlugError},

@@ -11,7 +11,7 @@ use signal_hook::{
     iterator::Signals,
     low_level::emulate_default_handler,
 };
-use usbwright::stack::{Applications, Devices};
+use usbwright::stack::{Applications, Devices, Nodes};
 use usbwright_driver_manager::{
     manager::{Channels, Manager, Settings},
     package::{HostCheck, Package},
@@ -53,6 +53,10 @@ pub(super) struct Arguments {
     /// Let these open the devices as well, besides this user and root: user:UID, group:GID or everyone; may be given more than once.
     #[arg(long, value_name = "WHOM")]
     allow: Vec<Whom>,
+
+    /// Make each device a character device as well, /dev/usbwright/NAME, for cat, dd and any program's ioctl. It needs /dev/cuse.
+    #[arg(long)]
+    char_devices: bool,
 
     /// Write each event to this file, as a line of JSON.
     #[arg(long, value_name = "FILE")]
@@ -115,7 +119,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .fold(SecurityDescriptor::owner_and_root(), |access, whom| {
             access.allow(whom.0, Rights::CONNECT)
         });
-    let applications = Applications::start(space, access).context("can't serve applications")?;
+    let nodes = nodes(arguments)?;
+    let applications = Applications::start(space, access, nodes);
+    let applications = applications.context("can't serve applications")?;
     let applications = Arc::new(applications);
     let settings = Settings {
         debug: DebugMode {
@@ -146,12 +152,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             let _ = emulate_default_handler(second);
         }
     });
+    applications.end_nodes();
     let left = manager.end(Duration::from_secs(arguments.grace));
     drop((service, devices));
     match left[..] {
         [] => Ok(ExitCode::SUCCESS),
         _ => bail!("these host processes do not end though they were killed: {left:?}"),
     }
+}
+
+/// What makes character devices, if that is wanted.
+fn nodes(arguments: &Arguments) -> anyhow::Result<Option<Nodes>> {
+    if !arguments.char_devices {
+        return Ok(None);
+    }
+    let allowed = arguments.allow.iter().map(|whom| whom.0).collect();
+    let nodes = Nodes::new(allowed).context("can't make character devices")?;
+    Ok(Some(nodes))
 }
 
 fn load(files: &[PathBuf]) -> anyhow::Result<Vec<Package>> {
