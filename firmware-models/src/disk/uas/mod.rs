@@ -257,6 +257,11 @@ impl Uas {
         self.replies.retain(|(tag, _)| !meant(*tag));
         self.waiting.retain(|it| !meant(it.tag));
         self.active.take_if(|it| meant(it.tag));
+        let untold = self
+            .replies
+            .iter()
+            .any(|(_, it)| matches!(it, Reply::Status(_)));
+        self.unended &= untold;
     }
 
     /// Begins the next commands, up to one that moves data or takes a while.
