@@ -9,6 +9,7 @@ use super::{
     outcome::read_sense,
     part,
     reference::{Failure, NOT_TOLD, Plan, Sense},
+    short,
 };
 
 const PASSED: u8 = 0;
@@ -133,10 +134,9 @@ impl Bench<'_> {
             } else {
                 // Sometimes the host has less than it said.
                 moved.cut = self.script.one_in(40);
-                let part = if moved.cut {
-                    self.script.up_to(part - 1)
-                } else {
-                    part
+                let part = match moved.cut {
+                    true => short(&mut self.script, part, self.packet),
+                    false => part,
                 };
                 let from = intent.length - left;
                 let data = &offered[from..from + part];

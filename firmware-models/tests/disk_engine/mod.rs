@@ -173,6 +173,12 @@ fn part(script: &mut Script<'_>, left: usize, packet: usize) -> usize {
     left.min((packets + 1) * packet)
 }
 
+/// Less than a part, and no whole number of packets, or nothing: that ends a transfer.
+fn short(script: &mut Script<'_>, part: usize, packet: usize) -> usize {
+    let short = script.up_to(part - 1);
+    short - usize::from(short > 0 && short.is_multiple_of(packet))
+}
+
 /// The model of the unit of that number.
 fn model(number: usize, shape: u8) -> reference::Unit {
     let size = if number == 0 { SIZE } else { 16 << 10 };

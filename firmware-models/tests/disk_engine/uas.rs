@@ -9,6 +9,7 @@ use super::{
     outcome::read_sense,
     part,
     reference::{Failure, NO_UNIT, NOT_TOLD, Plan},
+    short,
 };
 
 /// Commands that the host has under way at the most.
@@ -329,8 +330,7 @@ impl Bench<'_> {
             // Sometimes the host ends its data too early.
             let cut = self.script.one_in(40);
             if cut {
-                part = self.script.up_to(part - 1);
-                part -= usize::from(part > 0 && part.is_multiple_of(self.packet));
+                part = short(&mut self.script, part, self.packet);
             }
             let data = &all[from..from + part];
             assert_eq!(self.host.write(DATA_OUT, data), (Ended::Done, part));
