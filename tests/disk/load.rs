@@ -39,7 +39,7 @@ fn run_jobs(jobs: &Jobs) {
                mkfs.ext4 -q $disk
                mkdir m
                mount $disk m
-               check m/file --rw=randwrite --bsrange=4k-1m --iodepth=8 --size=24m --numjobs=2 --fsync=16 --fallocate=none
+               check m/file --rw=randwrite --bsrange=4k-1m --iodepth=8 --size=12m --numjobs=2 --fsync=16 --fallocate=none
                umount m
                fsck.ext4 -f -n $disk ) &
              pids=\"$pids $!\"
@@ -53,10 +53,10 @@ fn run_jobs(jobs: &Jobs) {
 #[test]
 fn fio_finds_what_it_wrote_and_file_systems_stay_whole() {
     run_jobs(&vec![
-        ("randwrite", "4k", 32, "6m"),
+        ("randwrite", "4k", 32, "4m"),
         ("write", "64k", 1, "16m"),
-        ("randwrite", "1m", 8, "48m"),
-        ("randrw", "16k", 16, "8m"),
+        ("randwrite", "1m", 8, "32m"),
+        ("randrw", "16k", 16, "4m"),
     ]);
 }
 
