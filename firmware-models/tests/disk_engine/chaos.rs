@@ -2,7 +2,7 @@
 
 use super::{
     Bench, commands,
-    host::{COMMAND_OUT, DATA_IN, DATA_OUT, STATUS_IN, out, request},
+    host::{COMMAND_OUT, DATA_IN, DATA_OUT, STATUS_IN, address, out, request},
 };
 use usbwright_emulator::protocol::{EndpointAddress, TransferKind};
 
@@ -19,9 +19,6 @@ impl Bench<'_> {
     }
 
     fn anything(&mut self) {
-        let endpoint = self
-            .script
-            .one_of(&[DATA_IN, DATA_OUT, STATUS_IN, COMMAND_OUT]);
         let (endpoint, kind) = match self.script.byte() % 8 {
             0 | 1 => {
                 let length = match self.script.byte() {
@@ -42,17 +39,7 @@ impl Bench<'_> {
                 let endpoint = self.script.one_of(&[DATA_OUT, COMMAND_OUT]);
                 (endpoint, out(&self.script.data(length)))
             }
-            6 => {
-                let halt = 0x80 * (endpoint.number() & 1) | endpoint.number();
-                let setup = match self.script.byte() {
-                    0..60 => [0x21, 0xff, 0, 0, 0, 0, 0, 0],
-                    60..120 => [2, 1, 0, 0, halt, 0, 0, 0],
-                    120..180 => [1, 11, 1, 0, 0, 0, 0, 0],
-                    180..200 => [1, 11, 0, 0, 0, 0, 0, 0],
-                    _ => self.script.bytes(),
-                };
-                (EndpointAddress::CONTROL, request(setup))
-            }
+            6 => (EndpointAddress::CONTROL, request(self.any_control())),
             _ => {
                 self.host.settled();
                 return;
@@ -63,6 +50,19 @@ impl Bench<'_> {
             self.host.cancel(id);
         }
         self.host.ended();
+    }
+
+    fn any_control(&mut self) -> [u8; 8] {
+        match self.script.byte() {
+            0..60 => [0x21, 0xff, 0, 0, 0, 0, 0, 0],
+            60..120 => {
+                let halted = self.script.one_of(&[DATA_IN, DATA_OUT, STATUS_IN]);
+                [2, 1, 0, 0, address(halted), 0, 0, 0]
+            }
+            120..180 => [1, 11, 1, 0, 0, 0, 0, 0],
+            180..200 => [1, 11, 0, 0, 0, 0, 0, 0],
+            _ => self.script.bytes(),
+        }
     }
 
     /// A command wrapper or an information unit, nearly right; or neither.

@@ -115,8 +115,7 @@ impl Host {
     }
 
     pub(super) fn clear_halt(&mut self, endpoint: EndpointAddress) {
-        let address = endpoint.number() | u8::from(endpoint.direction() == Direction::In) << 7;
-        self.control([2, 1, 0, 0, address, 0, 0, 0]);
+        self.control([2, 1, 0, 0, address(endpoint), 0, 0, 0]);
     }
 
     /// Resets the bus, and chooses a transport.
@@ -129,6 +128,11 @@ impl Host {
             self.control([1, 11, 1, 0, 0, 0, 0, 0]);
         }
     }
+}
+
+/// An endpoint's address, as requests have it.
+pub(super) fn address(endpoint: EndpointAddress) -> u8 {
+    endpoint.number() | u8::from(endpoint.direction() == Direction::In) << 7
 }
 
 pub(super) fn out(data: &[u8]) -> TransferKind {

@@ -145,12 +145,15 @@ impl Unit {
     fn unmap_all(&mut self, list: &[u8]) -> Result<(), Failure> {
         let told = number(&list[2..4]) as usize / 16;
         let listed = list[8..].chunks_exact(16).take(told);
-        if listed.len() > 0 {
-            self.is_loaded()?;
-        }
+        let loaded = match listed.len() {
+            0 => Ok(()),
+            _ => self.is_loaded(),
+        };
         if listed.len() > 256 {
-            return Err(vec![PARAMETER, BEYOND]);
+            let missing = loaded.err().into_iter().flatten();
+            return Err([PARAMETER, BEYOND].into_iter().chain(missing).collect());
         }
+        loaded?;
         let ranges = listed.map(|it| self.range(number(&it[..8]), number(&it[8..12])));
         let ranges: Option<Vec<_>> = ranges.collect();
         match ranges {
