@@ -65,10 +65,10 @@ fn fio_finds_what_it_wrote_and_file_systems_stay_whole() {
 fn fio_finds_what_it_wrote_with_blocks_of_every_size_at_every_depth() {
     let mut jobs = Jobs::new();
     let sizes = [
-        ("4k", "32m"),
-        ("16k", "64m"),
-        ("128k", "192m"),
-        ("1m", "256m"),
+        ("4k", "16m"),
+        ("16k", "32m"),
+        ("128k", "96m"),
+        ("1m", "128m"),
     ];
     for (block, size) in sizes {
         for depth in [1, 4, 16, 32] {

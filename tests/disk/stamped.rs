@@ -104,3 +104,15 @@ impl Flushed {
         }
     }
 }
+
+#[test]
+#[should_panic(expected = "sector 40, which was flushed at 3, is of 0")]
+fn a_flushed_block_that_is_lost_is_found() {
+    let disk = tempfile::NamedTempFile::new().unwrap();
+    disk.as_file().set_len(1 << 20).unwrap();
+    let flushed = Flushed {
+        blocks: BTreeMap::from([(5, 3)]),
+        ..Flushed::default()
+    };
+    flushed.check(disk.path());
+}
