@@ -8,7 +8,7 @@
 mod tests;
 mod wrapper;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tracing::debug;
 use usbwright_emulator::{Context, In, Out};
 
@@ -21,6 +21,8 @@ pub(super) struct BulkOnly {
     stage: Stage,
     /// Bytes in a packet.
     packet: usize,
+    /// Where status wrappers are written.
+    statuses: BytesMut,
 }
 
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl BulkOnly {
         Self {
             stage: Stage::Command,
             packet,
+            statuses: BytesMut::new(),
         }
     }
 
@@ -102,7 +105,7 @@ impl BulkOnly {
             }
             Stage::Status(status) => {
                 self.stage = Stage::Command;
-                In::Data(status.bytes())
+                In::Data(status.bytes(&mut self.statuses))
             }
             Stage::Broken => In::Stall,
             busy => {

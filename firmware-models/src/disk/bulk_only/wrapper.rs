@@ -1,6 +1,6 @@
 //! The wrappers around a command and its status (Bulk-Only Transport 1.0 §5).
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::disk::scsi::Data;
 
@@ -66,11 +66,14 @@ impl CommandWrapper {
 }
 
 impl StatusWrapper {
-    pub(super) fn bytes(&self) -> Bytes {
-        let mut bytes = b"USBS".to_vec();
-        bytes.extend(self.tag.to_le_bytes());
-        bytes.extend(self.residue.to_le_bytes());
-        bytes.push(self.status as u8);
-        bytes.into()
+    /// The wrapper, in memory of `room`, which is used again.
+    pub(super) fn bytes(self, room: &mut BytesMut) -> Bytes {
+        const LENGTH: usize = 13;
+        room.reserve(LENGTH);
+        room.extend_from_slice(b"USBS");
+        room.put_u32_le(self.tag);
+        room.put_u32_le(self.residue);
+        room.put_u8(self.status as u8);
+        room.split().freeze()
     }
 }

@@ -76,6 +76,7 @@ impl Medium for Faulty {
     }
 
     fn write(&mut self, at: u64, data: &[u8]) -> io::Result<()> {
+        assert!(!data.is_empty(), "there is nothing to write");
         let mut script = self.script();
         if let Some((bad, why)) = &script.unwritable
             && at < bad.end

@@ -42,7 +42,7 @@ pub trait Medium: fmt::Debug + Send + 'static {
     /// Where it can't be read there.
     fn read(&mut self, at: u64, most: usize) -> io::Result<Bytes>;
 
-    /// Writes all of `data` at `at`. Whoever reads sees it from now on; it is safe once [`flush`](Self::flush) has returned.
+    /// Writes all of `data`, which is not empty, at `at`. Whoever reads sees it from now on; it is safe once [`flush`](Self::flush) has returned.
     ///
     /// # Errors
     /// Where it can't be written; a part of it may have been.

@@ -175,6 +175,9 @@ impl Target {
         let Some(unit) = self.units.get_mut(usize::from(command.lun)) else {
             return 0;
         };
+        if data.is_empty() {
+            return 0;
+        }
         let within = |left: u64| &data[..left.min(data.len() as u64) as usize];
         let (taken, result) = match &mut command.task {
             Task::Write { run, .. } => {

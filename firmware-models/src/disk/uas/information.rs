@@ -1,6 +1,6 @@
 //! Information units: what host and device say to each other (UAS r04 §6.2).
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::disk::scsi::Sense;
 
@@ -99,28 +99,30 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn bytes(self, tag: u16) -> Bytes {
+    /// The information unit, in memory of `room`, which is used again.
+    pub(super) fn bytes(self, tag: u16, room: &mut BytesMut) -> Bytes {
         const CHECK_CONDITION: u8 = 2;
+        const LONGEST: usize = 34;
         let kind = match self {
             Self::ReadReady => READ_READY,
             Self::WriteReady => WRITE_READY,
             Self::Status(_) => SENSE,
             Self::Response(_) => RESPONSE,
         };
-        let mut bytes = vec![kind, 0];
-        bytes.extend(tag.to_be_bytes());
+        room.reserve(LONGEST);
+        room.extend_from_slice(&[kind, 0]);
+        room.put_u16(tag);
         match self {
             Self::ReadReady | Self::WriteReady => {}
-            Self::Response(answer) => bytes.extend([0, 0, 0, answer as u8]),
-            Self::Status(Ok(())) => bytes.resize(16, 0),
+            Self::Response(answer) => room.extend_from_slice(&[0, 0, 0, answer as u8]),
+            Self::Status(Ok(())) => room.put_bytes(0, 12),
             Self::Status(Err(sense)) => {
                 let sense = sense.fixed();
-                bytes.resize(16, 0);
-                bytes[6] = CHECK_CONDITION;
-                bytes[15] = sense.len() as u8;
-                bytes.extend(sense);
+                room.extend_from_slice(&[0, 0, CHECK_CONDITION, 0, 0, 0, 0, 0, 0, 0]);
+                room.put_u16(sense.len() as u16);
+                room.extend_from_slice(&sense);
             }
         }
-        bytes.into()
+        room.split().freeze()
     }
 }

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tracing::debug;
 use usbwright_emulator::{Context, In, Out};
 
@@ -29,6 +29,8 @@ pub(super) struct Uas {
     unended: bool,
     /// Bytes in a packet.
     packet: usize,
+    /// Where information units are written.
+    units: BytesMut,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Uas {
             replies: VecDeque::new(),
             unended: false,
             packet,
+            units: BytesMut::new(),
         }
     }
 
@@ -99,7 +102,7 @@ impl Uas {
         if matches!(reply, Reply::Status(_)) {
             self.unended = false;
         }
-        In::Data(reply.bytes(tag))
+        In::Data(reply.bytes(tag, &mut self.units))
     }
 
     /// The host reads data.
@@ -257,6 +260,11 @@ impl Uas {
         self.replies.retain(|(tag, _)| !meant(*tag));
         self.waiting.retain(|it| !meant(it.tag));
         self.active.take_if(|it| meant(it.tag));
+        let untold = self
+            .replies
+            .iter()
+            .any(|(_, it)| matches!(it, Reply::Status(_)));
+        self.unended &= untold;
     }
 
     /// Begins the next commands, up to one that moves data or takes a while.

@@ -162,7 +162,8 @@ fn a_host_with_less_room_than_a_packet_overflows() {
 
 #[test]
 fn data_that_ends_too_early_is_a_phase_error() {
-    let mut client = Client::new();
+    let (medium, _) = Faulty::new(64 << 20);
+    let mut client = Client::of(Speed::High, vec![Box::new(medium)]);
     for short in [0, 100, 700] {
         client.command(0, 1024, 0, &write_10(0, 2));
         assert_eq!(client.write(vec![1; short]), (Ended::Done, short));

@@ -1,11 +1,17 @@
-//! What a real kernel makes of a disk: its drivers, its file systems, and the SCSI tools of Debian.
+//! What a real kernel makes of a disk: its drivers, its file systems, the SCSI tools of Debian, and `fio`.
+//!
+//! The tests boot the lab. Some run one of [`guest`]'s functions in it: this very program, with `--ignored`.
 
+mod deaths;
+mod guest;
 #[expect(
     dead_code,
     reason = "some of it is for the tests of the kernel's drivers"
 )]
-#[path = "support/lab.rs"]
+#[path = "../support/lab.rs"]
 mod lab;
+mod load;
+mod stamped;
 
 use std::{
     fs,
@@ -40,6 +46,7 @@ fn guest(disks: &[String]) -> Guest {
             ("mkfs.ext4", "e2fsprogs"),
             ("mkfs.vfat", "dosfstools"),
             ("sg_inq", "sg3-utils"),
+            ("fio", "fio"),
         ])
 }
 

@@ -1,5 +1,7 @@
 //! What a raw client of UAS gets.
 
+mod load;
+
 use std::sync::{Arc, Mutex};
 
 use usbwright_emulator::{
@@ -272,6 +274,22 @@ fn commands_are_aborted_by_tag_and_by_unit() {
     client.read(DATA_IN, 512);
     client.good(3);
     client.is_quiet();
+}
+
+#[test]
+fn a_host_that_uses_a_tag_before_it_has_its_status_gets_the_data_of_others_whole() {
+    const ABORT_TASK: u8 = 1;
+    let (mut client, _) = Client::new();
+    client.command(1, 0, &read_10(0, 1));
+    client.unit(READ_READY, 1);
+    assert_eq!(client.read(DATA_IN, 512).len(), 512);
+    client.command(1, 0, &read_10(0, 1));
+    // The status of the first goes with the second.
+    assert_eq!(client.manage(90, ABORT_TASK, 1, 0), COMPLETE);
+    client.command(2, 0, &read_10(0, 1));
+    client.unit(READ_READY, 2);
+    assert_eq!(client.read(DATA_IN, 512).len(), 512);
+    client.good(2);
 }
 
 #[test]
