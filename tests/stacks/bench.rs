@@ -111,6 +111,11 @@ impl Bench {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Ends what serves devices.
+    pub(crate) fn end_servers(&self) {
+        self.servers.borrow_mut().clear();
+    }
+
     /// Serves a device, and tells where.
     pub(crate) fn serve(&self, spec: &str) -> String {
         let socket = format!("unix:{}", self.path("server"));

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         a_signal_ends_all_of_it_in_order_and_leaves_nothing
         hosts_die_with_a_manager_that_is_killed
         a_board_behind_a_server_is_had_again_after_its_host_was_killed
+        a_board_whose_server_comes_back_is_had_again
         systemd_is_told_when_it_is_ready_and_when_it_ends
         what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not
         what_is_wrong_is_told_before_anything_starts
@@ -274,6 +275,24 @@ fn a_board_behind_a_server_is_had_again_after_its_host_was_killed() {
         run.stack(&["list"])
             .starts_with(&format!("{device}: running"))
     );
+}
+
+fn a_board_whose_server_comes_back_is_had_again() {
+    let bench = Bench::with(PACKAGE);
+    let server = bench.serve("osr-fx2,busid=1-1");
+    let device = format!("{server}/1-1");
+    let run = bench.run(&["--device", &device]);
+    run.wait_for("host 1 has loaded");
+    bench.end_servers();
+    run.wait_for("20002");
+    bench.serve("osr-fx2,busid=1-1");
+    run.wait_for("host 2 has loaded");
+    let name = run.stack(&["list"]);
+    assert!(name.starts_with(&format!("{device}: running")), "{name}");
+    let name = usbwright::stack::device_name(&device).unwrap();
+    let board = bench.open(name.as_str()).unwrap();
+    let _written = board.write(&b"again"[..]).wait().ok().unwrap();
+    assert_eq!(board.read(64).wait().ok().unwrap().data, "again");
 }
 
 fn systemd_is_told_when_it_is_ready_and_when_it_ends() {

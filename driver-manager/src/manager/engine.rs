@@ -296,8 +296,11 @@ impl Engine {
     /// Forgets devices that the policy knows no more.
     pub(super) fn forget_gone(&mut self) {
         let policy = &self.policy;
-        self.devices
-            .retain(|key, it| it.package.is_none() || policy.stage(*key).is_some());
+        let is_gone =
+            |key: &DeviceKey, it: &mut Known| it.package.is_some() && policy.stage(*key).is_none();
+        for (_, gone) in self.devices.extract_if(.., is_gone) {
+            gone.offer.source.gone();
+        }
     }
 
     /// Ends hosts that have closed their connections, and live on.
