@@ -172,6 +172,31 @@ fn a_host_stack_is_measured_beside_a_programs_pipes() {
 }
 
 #[test]
+fn the_whole_way_of_requests_is_measured_beside_bare_exchanges() {
+    let results = measured(&["--stack"]);
+    let rows = results["way"].as_array().unwrap();
+    let names: Vec<&str> = rows.iter().map(|it| it["what"].as_str().unwrap()).collect();
+    let expected = [
+        "512 B read × 1",
+        "512 B read × 32",
+        "1 MiB direct write",
+        "1 MiB direct read",
+        "port message and reply",
+    ];
+    assert_eq!(names, expected);
+    for row in rows {
+        for figure in ["ours", "floor", "ratio"] {
+            assert!(row[figure].as_f64().unwrap() > 0.0, "{row:#}");
+        }
+    }
+    assert_eq!(rows[0]["aim"]["at-most"], 1.5);
+    let output = bench(&["--stack"]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("ratio"), "{table}");
+    assert!(table.lines().all(|it| it.chars().count() <= 100), "{table}");
+}
+
+#[test]
 fn interrupt_endpoints_are_watched_at_1_khz_and_8_khz() {
     let results = measured(&["--transport=unix", "--section=interrupt"]);
     let rows = results["interrupts"].as_array().unwrap();

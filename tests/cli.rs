@@ -237,7 +237,16 @@ fn every_command_has_help() {
 
 #[test]
 fn every_command_of_stacks_has_help() {
-    for command in ["run", "list", "tree", "events", "io", "kill-host"] {
+    for command in [
+        "run",
+        "list",
+        "tree",
+        "events",
+        "io",
+        "kill-host",
+        "suspend",
+        "stop",
+    ] {
         let name = format!("help_stack_{command}");
         insta::assert_snapshot!(name, printed(&["stack", command, "--help"]));
     }

@@ -10,15 +10,17 @@ use std::{
 };
 
 use usbwright_host_control::{
-    Build, Channel, FromHost, Hello, ReceiveError, Received, Report, ToHost, VERSION, clip,
+    Build, Change, Changed, Channel, FromHost, Hello, ReceiveError, Received, Report, ToHost,
+    VERSION, clip,
 };
 use usbwright_host_stack::DeviceNames;
 
 use crate::{
     Drivers,
+    commands::{Commands, Removal},
     confinement::{self, Orphaned},
     reports::Reports,
-    stack::{Commands, Removal, Sockets, StackThread},
+    stack::{Sockets, StackThread},
 };
 
 /// Why a host process ends before it is told to.
@@ -99,6 +101,10 @@ impl Stacks {
                 self.remove(stack, Removal::Surprise);
                 Ok(())
             }
+            ToHost::Change { stack, change } => {
+                self.change(stack, change);
+                Ok(())
+            }
             ToHost::Confine(_) | ToHost::Shutdown => Err(HostError::NotConfined),
         }
     }
@@ -138,6 +144,17 @@ impl Stacks {
         match self.threads.get(&stack) {
             Some((commands, thread)) if !thread.is_finished() => commands.remove(removal),
             _ => self.host.reports.tell(&FromHost::TornDown { stack }),
+        }
+    }
+
+    /// Has a stack's thread change its state, and tell so.
+    fn change(&self, stack: u64, change: Change) {
+        match self.threads.get(&stack) {
+            Some((commands, thread)) if !thread.is_finished() => commands.change(change),
+            _ => self.host.reports.tell(&FromHost::Changed(Changed {
+                stack,
+                error: Some("its stack is gone".to_owned()),
+            })),
         }
     }
 

@@ -23,7 +23,9 @@
 //!
 //! Started by hand, the program tells what it is, and ends.
 
+mod changes;
 mod channels;
+mod commands;
 mod confinement;
 mod host;
 mod operations;

@@ -1,56 +1,20 @@
 //! One stack of a host: a thread that builds it, watches its device, and takes it down.
 
-use std::{
-    error::Error,
-    io,
-    os::fd::OwnedFd,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{error::Error, os::fd::OwnedFd, sync::Arc};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use tracing::{info, warn};
-use usbwright_host_control::{Build, FromHost, Report, clip};
+use usbwright_host_control::{Build, Change, Changed, FromHost, Report, clip};
 use usbwright_host_stack::{
-    Stack, StackBuilder,
-    usb_target::{Options, Wait as _, usbip::RemotePort},
+    PnpState, Stack, StackBuilder,
+    usb_target::{Device, Options, Wait as _, usbip::RemotePort},
 };
 
-use crate::{Operations, Serving, host::Host};
-
-/// How a stack is to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
-    Orderly,
-    Surprise,
-}
-
-/// What a stack's thread is told.
-#[derive(Clone)]
-pub(crate) struct Commands(Arc<(Mutex<Option<Removal>>, OwnedFd)>);
-
-impl Commands {
-    pub(crate) fn new() -> io::Result<Self> {
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self(Arc::new((Mutex::default(), bell))))
-    }
-
-    /// The stack is to go.
-    pub(crate) fn remove(&self, removal: Removal) {
-        let mut told = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get_or_insert(removal);
-        drop(told);
-        // An event that is not read yet is one already.
-        let _ = rustix::io::write(&self.0.1, &1_u64.to_ne_bytes());
-    }
-
-    fn told(&self) -> Option<Removal> {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn bell(&self) -> &OwnedFd {
-        &self.0.1
-    }
-}
+use crate::{
+    Operations, Serving, changes,
+    commands::{Command, Commands, Removal},
+    host::Host,
+};
 
 /// The sockets that a stack is built with.
 pub(crate) struct Sockets {
@@ -79,8 +43,9 @@ pub(crate) struct StackThread {
 struct Running {
     stack: Stack,
     serving: Option<Serving>,
+    device: Device,
     /// The device's socket, to see its end.
-    device: OwnedFd,
+    socket: OwnedFd,
 }
 
 impl StackThread {
@@ -106,7 +71,7 @@ impl StackThread {
         let watched = sockets.device.try_clone()?;
         let port = RemotePort::new(sockets.device, &self.build.device)?;
         let device = Options::new().open(port).wait()?;
-        let stack = builder.usb_device(device).start()?;
+        let stack = builder.usb_device(device.clone()).start()?;
         let serving = sockets.channels.map(|(data, cancel)| {
             let channels = &self.host.drivers.channels;
             channels.serve(&stack, data, cancel, self.operations())
@@ -114,7 +79,8 @@ impl StackThread {
         Ok(Running {
             stack,
             serving: serving.transpose()?,
-            device: watched,
+            device,
+            socket: watched,
         })
     }
 
@@ -150,16 +116,21 @@ impl StackThread {
         Ok(builder)
     }
 
-    /// Waits until the stack is to go. When its device goes, its drivers are told at once.
+    /// Changes the stack's state as it is told, until it is to go. When its device goes, its drivers are told at once.
     fn wait(&self, running: &Running) -> Removal {
         let mut is_gone = false;
         loop {
-            if let Some(removal) = self.commands.told() {
-                return removal;
+            match self.commands.next() {
+                Some(Command::Remove(removal)) => return removal,
+                Some(Command::Change(change)) => {
+                    self.change(running, change);
+                    continue;
+                }
+                None => {}
             }
             let mut watched = vec![PollFd::new(self.commands.bell(), PollFlags::IN)];
             if !is_gone {
-                watched.push(PollFd::new(&running.device, PollFlags::RDHUP));
+                watched.push(PollFd::new(&running.socket, PollFlags::RDHUP));
             }
             let polled = poll(&mut watched, None);
             let ended = watched.get(1).is_some_and(|it| !it.revents().is_empty());
@@ -169,6 +140,21 @@ impl StackThread {
                 self.host.reports.tell(&FromHost::Unplugged { stack });
                 running.stack.surprise_remove();
             }
+        }
+    }
+
+    /// Changes the stack's state. A driver that fails then takes the stack along, and with it its host: there it would start again.
+    fn change(&self, running: &Running, change: Change) {
+        let (stack, reports) = (self.build.stack, &self.host.reports);
+        let made = changes::make(change, &running.stack, &running.device);
+        let error = made.err().map(|it| clip(&it.to_string()));
+        reports.tell(&FromHost::Changed(Changed {
+            stack,
+            error: error.clone(),
+        }));
+        let is_gone = running.stack.state() == PnpState::Removed && running.device.is_connected();
+        if let Some(text) = error.filter(|_| is_gone) {
+            reports.tell(&FromHost::Failed(Report { stack, text }));
         }
     }
 

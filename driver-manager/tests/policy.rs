@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use policy_support::{Bench, alone, pooled};
 use usbwright_driver_manager::{
-    policy::{Action, DebugMode, DeviceKey, Fate, Fault, HostKey, Removal, Stage},
+    manager::Change,
+    policy::{Action, DebugMode, DeviceKey, Fate, Fault, HostKey, NotChanged, Removal, Stage},
     record::{DetectedBy, Operation, Problem},
 };
 
@@ -331,4 +332,49 @@ fn whoever_looks_for_mistakes_has_no_restarts_no_pool_and_no_deadlines() {
     assert!(bench.begin(one, 1, Operation::Power));
     assert_eq!(bench.policy.deadline(), None);
     assert_eq!(bench.crash(other), Fate::Offline);
+}
+
+#[test]
+fn a_change_is_asked_of_a_stack_that_runs_and_of_no_other_and_one_at_a_time() {
+    let mut bench = Bench::new();
+    let device = bench.plug(alone());
+    let change = |bench: &mut Bench| bench.policy.change(device, Change::Suspend, bench.now);
+    assert_eq!(change(&mut bench), Err(NotChanged::NotRunning));
+    bench.settle();
+    assert_eq!(change(&mut bench), Ok(()));
+    let host = HostKey(1);
+    let asked = Action::Change {
+        host,
+        device,
+        change: Change::Suspend,
+    };
+    assert_eq!(bench.actions(), [asked]);
+    assert_eq!(change(&mut bench), Err(NotChanged::Underway));
+    assert!(bench.policy.changed(host, device));
+    assert!(!bench.policy.changed(host, device), "nothing was asked");
+    assert_eq!(change(&mut bench), Ok(()));
+    bench.policy.departed(device, bench.now);
+    assert_eq!(change(&mut bench), Err(NotChanged::NotRunning));
+}
+
+#[test]
+fn a_host_that_does_not_end_a_change_is_killed_when_its_time_is_up() {
+    let mut bench = Bench::new();
+    let device = bench.run(alone());
+    bench
+        .policy
+        .change(device, Change::Suspend, bench.now)
+        .unwrap();
+    bench.actions();
+    bench.advance(Duration::from_secs(59));
+    bench.progress(device);
+    bench.advance(Duration::from_secs(59));
+    assert_eq!(bench.actions(), []);
+    bench.advance(Duration::from_secs(1));
+    let host = HostKey(1);
+    assert_eq!(bench.actions(), [Action::Kill { host }]);
+    let failure = bench.gone(host);
+    let told = (failure.problem, failure.operation, failure.cause);
+    let expected = (Problem::HostTimeout, Operation::Power, Some(device));
+    assert_eq!(told, expected);
 }

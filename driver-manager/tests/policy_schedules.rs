@@ -10,6 +10,7 @@ use std::{
 
 use dice::{Dice, try_all};
 use usbwright_driver_manager::{
+    manager::Change,
     policy::{
         Action, DebugMode, DeviceKey, Fate, Fault, HostKey, HostStage, Policy, Pool, Stage, Terms,
     },
@@ -101,6 +102,7 @@ impl World {
             }
             Action::Build { host, device } => self.policy.built(host, device),
             Action::TearDown { host, device, .. } => self.policy.torn_down(host, device, self.now),
+            Action::Change { host, device, .. } => assert!(self.policy.changed(host, device)),
             Action::End { host } => {
                 self.hosts.remove(&host);
                 self.policy.gone(host, None, self.now);
@@ -117,12 +119,16 @@ impl World {
             return;
         };
         let number = dice.roll(3) as u64;
-        match dice.roll(3) {
+        match dice.roll(4) {
             0 => {
                 let what = (number, Operation::Cancel);
                 assert!(self.policy.begun(host, device, what, self.now));
             }
             1 => self.policy.ended(host, device, number),
+            2 => {
+                // One that does not run, or is changed already, is not asked.
+                let _ = self.policy.change(device, Change::Suspend, self.now);
+            }
             _ => self.policy.progressed(host, device, self.now),
         }
     }
@@ -142,6 +148,7 @@ impl World {
                 }
                 Action::Build { host, .. }
                 | Action::TearDown { host, .. }
+                | Action::Change { host, .. }
                 | Action::End { host } => {
                     assert!(!self.killed.contains(host), "{action:?} for a killed host");
                     let asked = self.hosts.get_mut(host).expect("the host is there");

@@ -4,12 +4,13 @@ mod support;
 
 use std::{
     future::poll_fn,
+    pin::Pin,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
-    task::Poll,
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
@@ -275,5 +276,55 @@ fn a_reader_whose_device_always_has_more_lets_others_go_on() {
         stack.remove().unwrap();
         let heard = listener.heard.load(Ordering::Relaxed);
         assert_eq!(listener.heard.load(Ordering::Relaxed), heard);
+    });
+}
+
+/// Tells that it was woken, and goes on once it may.
+struct HeldUp {
+    woken: mpsc::Sender<()>,
+    goes_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Wake for HeldUp {
+    fn wake(self: Arc<Self>) {
+        self.woken.send(()).unwrap();
+        self.goes_on.lock().unwrap().recv().unwrap();
+    }
+}
+
+#[test]
+fn a_request_that_is_being_completed_as_its_device_goes_was_not_kept() {
+    bounded(|| {
+        let (take, taken) = mpsc::channel();
+        let take = Mutex::new(take);
+        let driver = driver(move |device| {
+            let take = take.lock().unwrap().clone();
+            let queue = device.parallel_queue().default_queue();
+            let handler = move |_: &Queue, request: Request| take.send(request).unwrap();
+            queue.on_default(handler).create().map(drop)
+        });
+        let stack = Stack::builder().driver("kept", driver).start().unwrap();
+        let handle = stack.open_and_wait().unwrap();
+        let mut read = handle.read(1);
+        let (woken, is_woken) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        let held_up = HeldUp {
+            woken,
+            goes_on: Mutex::new(goes_on),
+        };
+        let waker = Waker::from(Arc::new(held_up));
+        assert!(
+            Pin::new(&mut read)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        let request = taken.recv().unwrap();
+        let completes = thread::spawn(move || request.complete(NtStatus::SUCCESS));
+        is_woken.recv().unwrap();
+        stack.surprise_remove();
+        assert_eq!(stack.violations(), []);
+        go_on.send(()).unwrap();
+        completes.join().unwrap();
+        assert_eq!(read.wait().status, NtStatus::SUCCESS);
     });
 }

@@ -19,6 +19,7 @@ mod run;
 mod sample;
 mod server;
 mod stack;
+mod way;
 
 pub use blocking::BlockingClient;
 pub use cell::{Cell, Grid, SizeError, parse_size, size_text};
@@ -35,3 +36,4 @@ pub use results::{
 pub use sample::{Quantiles, Sample, median};
 pub use server::{ServerError, Started, Subject};
 pub use stack::StackClient;
+pub use way::{Aim, Part, Passage, UnknownPart, WayError, WayRow, Ways};

@@ -52,20 +52,36 @@ pub fn compare<E: From<ClientError>>(
     duration: Duration,
     mut progress: impl FnMut() -> Result<(), E>,
 ) -> Result<Comparison, E> {
+    in_pairs(cell, pairs, |is_ours| {
+        let subject = match (is_ours, &mut theirs) {
+            (true, _) => &mut *ours,
+            (false, Some(theirs)) => &mut **theirs,
+            (false, None) => return Ok(None),
+        };
+        let sample = subject.run(cell, duration)?;
+        progress()?;
+        Ok(Some(sample))
+    })
+}
+
+/// Runs a cell in pairs: `run` is told whether it is our turn, and may have nothing to run otherwise. Whose turn is first changes with each pair.
+pub(super) fn in_pairs<E>(
+    cell: &Cell,
+    pairs: u32,
+    mut run: impl FnMut(bool) -> Result<Option<Sample>, E>,
+) -> Result<Comparison, E> {
     let mut comparison = Comparison {
         cell: *cell,
         ours: Vec::new(),
         theirs: Vec::new(),
     };
     for pair in 0..pairs {
-        for turn in [pair % 2, (pair + 1) % 2] {
-            let (subject, samples) = match (turn, &mut theirs) {
-                (0, _) => (&mut *ours, &mut comparison.ours),
-                (_, Some(theirs)) => (&mut **theirs, &mut comparison.theirs),
-                (_, None) => continue,
+        for is_ours in [pair % 2 == 0, pair % 2 != 0] {
+            let samples = match is_ours {
+                true => &mut comparison.ours,
+                false => &mut comparison.theirs,
             };
-            samples.push(subject.run(cell, duration)?);
-            progress()?;
+            samples.extend(run(is_ours)?);
         }
     }
     Ok(comparison)

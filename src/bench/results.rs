@@ -10,6 +10,7 @@ use super::{
     pacing::Pacing,
     pairs::Comparison,
     sample::{Sample, median},
+    way::WayRow,
 };
 
 /// A whole run.
@@ -31,6 +32,9 @@ pub struct Results {
     /// What many devices of one server reached at once, where that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crowd: Option<Vec<CrowdRow>>,
+    /// The whole way of an application's requests, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub way: Option<Vec<WayRow>>,
 }
 
 /// The machine of a run.

@@ -1,6 +1,7 @@
 //! What a run of the benchmark keeps account of: transfers, bytes, time.
 
 use std::{
+    collections::VecDeque,
     sync::LazyLock,
     thread,
     time::{Duration, Instant},
@@ -10,6 +11,7 @@ use hdrhistogram::Histogram;
 
 use super::{
     cell::Cell,
+    client::thread_cpu,
     sample::{Quantiles, Sample},
 };
 
@@ -117,6 +119,31 @@ impl Run {
             server_cpu: None,
         }
     }
+}
+
+/// Runs a cell as long as `duration`, and then until what is in flight has ended: `begin` begins a transfer, and `end` waits for the oldest, and tells how many bytes it
+/// has moved.
+pub(super) fn keep_in_flight<T, E>(
+    cell: &Cell,
+    duration: Duration,
+    mut begin: impl FnMut() -> Result<T, E>,
+    mut end: impl FnMut(T) -> Result<usize, E>,
+) -> Result<Sample, E> {
+    let cpu = thread_cpu();
+    let mut run = Run::new(duration, None, cell);
+    let mut flying = VecDeque::new();
+    loop {
+        while flying.len() < cell.depth as usize && run.now < run.until {
+            flying.push_back((begin()?, run.now));
+        }
+        let Some((first, since)) = flying.pop_front() else {
+            break;
+        };
+        let moved = end(first)?;
+        run.stamp();
+        run.ended(since, u32::try_from(moved).unwrap_or(u32::MAX));
+    }
+    Ok(run.finish(thread_cpu().saturating_sub(cpu)))
 }
 
 #[cfg(test)]

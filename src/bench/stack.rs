@@ -1,22 +1,15 @@
 //! The client that an application is: the host stack's shortest driver above the device, with so many requests in flight.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use usbwright_samples::bulk::BulkDriver;
 
 use super::{
-    cell::Cell,
-    client::{ClientError, thread_cpu},
-    run::Run,
-    sample::Sample,
-    server::ServerError,
+    cell::Cell, client::ClientError, run::keep_in_flight, sample::Sample, server::ServerError,
 };
 use crate::{
-    host_stack::{Handle, Io, Stack},
+    host_stack::{Handle, Stack},
     protocol::Direction,
     remote::{RemoteDevice, RemotePort},
     target::{Device, Wait},
@@ -54,27 +47,16 @@ impl StackClient {
             let read = self.handle.read(length).wait().ok()?;
             self.payload = Bytes::copy_from_slice(&read.data);
         }
-        let submit = || match cell.direction {
-            Direction::In => self.handle.read(length),
-            Direction::Out => self.handle.write(self.payload.clone()),
-        };
-        let cpu = thread_cpu();
-        let mut run = Run::new(duration, None, cell);
-        let mut flying = VecDeque::new();
-        let refill = |flying: &mut VecDeque<(Io, Instant)>, now| {
-            while flying.len() < cell.depth as usize {
-                flying.push_back((submit(), now));
-            }
-        };
-        refill(&mut flying, run.now);
-        while let Some((first, since)) = flying.pop_front() {
-            let ended = first.wait().ok()?;
-            run.stamp();
-            run.ended(since, u32::try_from(ended.information).unwrap_or(u32::MAX));
-            if run.now < run.until {
-                refill(&mut flying, run.now);
-            }
-        }
-        Ok(run.finish(thread_cpu().saturating_sub(cpu)))
+        keep_in_flight(
+            cell,
+            duration,
+            || {
+                Ok(match cell.direction {
+                    Direction::In => self.handle.read(length),
+                    Direction::Out => self.handle.write(self.payload.clone()),
+                })
+            },
+            |io| Ok(io.wait().ok()?.information),
+        )
     }
 }

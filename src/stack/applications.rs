@@ -255,6 +255,13 @@ impl Shared {
         told.collect()
     }
 
+    fn leaving(&self, device: DeviceKey) {
+        if let Some(key) = self.key_of(device) {
+            // It is there, as it has not been removed.
+            let _ = self.reflector.device_leaves(key);
+        }
+    }
+
     fn detach(&self, device: DeviceKey, failed: bool) {
         let mut devices = self.devices();
         let Some(reached) = devices.get_mut(&device) else {
@@ -291,6 +298,10 @@ impl Channels for Applications {
 
     fn last_requests(&self, device: DeviceKey) -> Vec<String> {
         self.shared.last_requests(device)
+    }
+
+    fn leaving(&self, device: DeviceKey) {
+        self.shared.leaving(device);
     }
 
     fn detach(&self, device: DeviceKey, failed: bool) {

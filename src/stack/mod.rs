@@ -4,22 +4,24 @@ mod applications;
 mod exported;
 mod nodes;
 mod real;
+mod remote;
+mod search;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use usbwright_driver_manager::manager::{Connection, Offer, OpenError, Plug, ids_of};
+use usbwright_driver_manager::manager::{Offer, OpenError, Plug, ids_of};
 
 pub use self::applications::{Applications, device_name};
 pub use self::exported::{ExportError, Exported};
 pub use self::nodes::Nodes;
-use self::real::RealDevices;
+use self::{
+    real::RealDevices,
+    remote::{RemoteDevices, listed},
+};
 use crate::{
     emulator::{Bus, PlugError},
     models::BuildError,
-    protocol::{Port as _, usbip::operation::ReplyStatus},
+    protocol::Port as _,
     remote::{RemoteDevice, RemoteError},
     source::Source,
     target::libusb::LibusbError,
@@ -32,6 +34,7 @@ pub struct Devices {
     names: Vec<String>,
     exported: Vec<Arc<Exported>>,
     real: Vec<RealDevices>,
+    remote: Option<RemoteDevices>,
 }
 
 /// Why a device is not there.
@@ -56,29 +59,12 @@ pub enum AddError {
         /// The device.
         bus_id: String,
     },
+    /// The system has no thread that looks for the devices of servers that have gone.
+    #[error("there is no thread that looks after devices of servers: {0}")]
+    Thread(std::io::Error),
     /// Real devices can't be watched.
     #[error(transparent)]
     Libusb(#[from] LibusbError),
-}
-
-/// How long a server may take to see that the host before is gone.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it is left alone meanwhile.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// Imports a device that has been had before, as soon as its server has it back.
-fn import_when_free(device: &RemoteDevice) -> Result<Connection, RemoteError> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match device.remote.import(&device.bus_id) {
-            Ok((socket, device)) => return Ok(Connection { socket, device }),
-            Err(RemoteError::NotImported {
-                status: ReplyStatus::Busy,
-                ..
-            }) if Instant::now() < until => std::thread::sleep(PAUSE),
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 impl Devices {
@@ -90,10 +76,12 @@ impl Devices {
             names: Vec::new(),
             exported: Vec::new(),
             real: Vec::new(),
+            remote: None,
         }
     }
 
-    /// Adds a device, under a name that gets a number where it is there already. A real one may come later, and come and go.
+    /// Adds a device, under a name that gets a number where it is there already. A real one may come later, and come and go; one of a server that goes is had again once
+    /// it is back.
     ///
     /// # Errors
     /// Where it can't be made, or its server does not export it.
@@ -127,21 +115,16 @@ impl Devices {
         Ok(())
     }
 
-    fn add_remote(&self, name: String, device: &RemoteDevice) -> Result<(), AddError> {
-        let listed = device.remote.list()?;
-        let found = listed.iter().find(|it| it.bus_id == device.bus_id);
-        let found = found.ok_or_else(|| AddError::NoSuchDevice {
+    fn add_remote(&mut self, name: String, device: &RemoteDevice) -> Result<(), AddError> {
+        let ids = listed(device)?.ok_or_else(|| AddError::NoSuchDevice {
             server: device.remote.to_string(),
             bus_id: device.bus_id.clone(),
         })?;
-        let ids = ids_of(&found.summary);
-        let device = device.clone();
-        let import = move || import_when_free(&device).map_err(OpenError::from);
-        self.plug.arrived(Offer {
-            name,
-            ids,
-            source: Arc::new(import),
-        });
+        let remote = match self.remote.take() {
+            Some(remote) => remote,
+            None => RemoteDevices::start(self.plug.clone()).map_err(AddError::Thread)?,
+        };
+        self.remote.insert(remote).add(name, device.clone(), ids);
         Ok(())
     }
 }

@@ -9,51 +9,78 @@ use std::{
 
 use tempfile::NamedTempFile;
 use usbwright::{
-    host_stack::{Handle, Io, OnViolation, OpenOptions, PnpState, Stack, status::Win32Error},
+    host_stack::{ControlCode, IoOutcome, status::Win32Error},
     models::osr_fx2::{Board, Switches},
-    target::{Device, ResetOutcome, Wait as _},
+    target::Wait as _,
 };
-use usbwright_samples::{
-    filter::InvertingFilter,
-    fx2::{
-        Fx2Driver,
-        public::{self, FilePlayback},
-    },
-};
+use usbwright_driver_manager::manager::Change;
+use usbwright_samples::fx2::public::{self, FilePlayback};
 
-/// Runs all of it on a board, which is unplugged in the end.
-pub(crate) fn run(device: &Device, board: &Board, unplug: impl FnOnce()) {
-    what_goes_through_the_filter_is_inverted_on_the_wire(device);
-    {
-        let (stack, handle) = stack(device, false);
-        the_driver_lights_the_dot(board);
-        what_is_written_is_read_again(&handle);
-        four_packets_are_taken_and_the_fifth_waits(&handle);
-        what_had_come_of_a_cancelled_read_is_told(&handle);
-        two_threads_have_a_hundred_transfers_each(&handle);
-        displays_and_switches_are_set_and_read(&handle, board);
-        the_configuration_descriptor_is_the_boards(&handle);
-        interrupt_messages_tell_of_the_switches(&stack, &handle, device, board);
-        buffers_that_are_too_small_are_told(&handle);
-        an_unknown_code_is_told(&handle);
-        a_file_is_played_or_cancelled_midway_or_cannot_be_read(&handle, board);
-        handles_survive_a_reset(&handle, board);
-        a_board_that_is_unplugged_takes_its_handles_along(&stack, &handle, board, unplug);
-        assert_eq!(stack.violations(), []);
-    }
+use crate::wire::Wire;
+
+/// Where the board's driver runs.
+pub(crate) trait Place {
+    type Driver: Driver;
+
+    /// Starts the driver above the board, or a filter above the driver.
+    fn start(&self, filter: bool) -> (Self::Driver, <Self::Driver as Driver>::Application);
+
+    /// A folder whose files the driver may read.
+    fn folder(&self) -> &Path;
 }
 
-fn stack(device: &Device, filter: bool) -> (Stack, Handle) {
-    let builder = Stack::builder()
-        .usb_device(device.clone())
-        .driver("fx2", Fx2Driver);
-    let builder = match filter {
-        true => builder.driver("filter", InvertingFilter),
-        false => builder,
-    };
-    let stack = builder.on_violation(OnViolation::Panic).start().unwrap();
-    let handle = stack.open(&OpenOptions::new()).wait().unwrap();
-    (stack, handle)
+/// A driver that runs; dropped, it ends.
+pub(crate) trait Driver {
+    type Application: Application;
+    /// What opening a board that is gone is told.
+    const GONE: Win32Error;
+
+    fn change(&self, change: Change);
+
+    /// Whether it has been removed.
+    fn is_gone(&self) -> bool;
+
+    /// Opens the board once more.
+    fn open(&self) -> Result<Self::Application, Win32Error>;
+
+    /// The rules that it has broken.
+    fn violations(&self) -> Vec<String>;
+}
+
+/// What an application has open.
+pub(crate) trait Application: Clone + Send {
+    type Io: Pending;
+
+    fn read(&self, length: usize) -> Self::Io;
+    fn write(&self, data: Vec<u8>) -> Self::Io;
+    fn control(&self, code: ControlCode, input: Vec<u8>, output: usize) -> Self::Io;
+}
+
+/// A request that it has made.
+pub(crate) trait Pending {
+    fn has_ended(&self) -> bool;
+    fn cancel(&self);
+    fn wait(self) -> IoOutcome;
+}
+
+/// Runs all of it on a board, which is unplugged in the end.
+pub(crate) fn run(place: &impl Place, (board, wire): (&Board, &Wire), unplug: impl FnOnce()) {
+    what_goes_through_the_filter_is_inverted_on_the_wire(place, wire);
+    let (driver, handle) = place.start(false);
+    the_driver_lights_the_dot(board);
+    what_is_written_is_read_again(&handle);
+    four_packets_are_taken_and_the_fifth_waits(&handle);
+    what_had_come_of_a_cancelled_read_is_told(&handle);
+    two_threads_have_a_hundred_transfers_each(&handle);
+    displays_and_switches_are_set_and_read(&handle, board);
+    the_configuration_descriptor_is_the_boards(&handle);
+    interrupt_messages_tell_of_the_switches(&driver, &handle, board);
+    buffers_that_are_too_small_are_told(&handle);
+    an_unknown_code_is_told(&handle);
+    a_file_is_played_or_cancelled_midway_or_cannot_be_read(&handle, board, place.folder());
+    handles_survive_a_reset(&handle, board);
+    a_board_that_is_unplugged_takes_its_handles_along(&driver, &handle, board, unplug);
+    assert_eq!(driver.violations(), [""; 0]);
 }
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -61,7 +88,7 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 #[track_caller]
-fn loops(handle: &Handle, length: usize) {
+fn loops(handle: &impl Application, length: usize) {
     let written = handle.write(pattern(length));
     let mut read = Vec::new();
     while read.len() < length {
@@ -75,7 +102,7 @@ fn the_driver_lights_the_dot(board: &Board) {
     assert!(board.segments().dot());
 }
 
-fn what_is_written_is_read_again(handle: &Handle) {
+fn what_is_written_is_read_again(handle: &impl Application) {
     for length in [1, 63, 64, 65, 511, 512, 513, 64 << 10] {
         for _ in 0..3 {
             loops(handle, length);
@@ -83,7 +110,7 @@ fn what_is_written_is_read_again(handle: &Handle) {
     }
 }
 
-fn four_packets_are_taken_and_the_fifth_waits(handle: &Handle) {
+fn four_packets_are_taken_and_the_fifth_waits(handle: &impl Application) {
     for packet in 1..=4_u8 {
         let _ = handle.write(vec![packet]).wait().ok().unwrap();
     }
@@ -98,7 +125,7 @@ fn four_packets_are_taken_and_the_fifth_waits(handle: &Handle) {
     assert_eq!(fifth.wait().ok().unwrap().information, 1);
 }
 
-fn what_had_come_of_a_cancelled_read_is_told(handle: &Handle) {
+fn what_had_come_of_a_cancelled_read_is_told(handle: &impl Application) {
     for packets in [1, 3] {
         let read = handle.read(4 * 512);
         for packet in 0..packets {
@@ -116,18 +143,18 @@ fn what_had_come_of_a_cancelled_read_is_told(handle: &Handle) {
     loops(handle, 100);
 }
 
-fn two_threads_have_a_hundred_transfers_each(handle: &Handle) {
+fn two_threads_have_a_hundred_transfers_each(handle: &impl Application) {
     let writer = handle.clone();
     thread::scope(|scope| {
         scope.spawn(move || {
-            let writes: Vec<Io> = (0..100_u32)
+            let writes: Vec<_> = (0..100_u32)
                 .map(|it| writer.write(it.to_le_bytes().to_vec()))
                 .collect();
             for write in writes {
                 assert_eq!(write.wait().ok().unwrap().information, 4);
             }
         });
-        let reads: Vec<Io> = (0..100).map(|_| handle.read(512)).collect();
+        let reads: Vec<_> = (0..100).map(|_| handle.read(512)).collect();
         for (place, read) in (0_u32..).zip(reads) {
             assert_eq!(read.wait().ok().unwrap().data[..], place.to_le_bytes());
         }
@@ -135,13 +162,13 @@ fn two_threads_have_a_hundred_transfers_each(handle: &Handle) {
 }
 
 #[track_caller]
-fn asked(handle: &Handle, code: usbwright::host_stack::ControlCode) -> u8 {
+fn asked(handle: &impl Application, code: ControlCode) -> u8 {
     let told = handle.control(code, vec![], 1).wait().ok().unwrap();
     assert_eq!(told.information, 1);
     told.data[0]
 }
 
-fn displays_and_switches_are_set_and_read(handle: &Handle, board: &Board) {
+fn displays_and_switches_are_set_and_read(handle: &impl Application, board: &Board) {
     let set = |code, value| handle.control(code, vec![value], 0).wait().ok().unwrap();
     let _ = set(public::SET_BAR_GRAPH_DISPLAY, 0xA5);
     assert_eq!(board.bar_graph().bits(), 0xA5);
@@ -155,7 +182,7 @@ fn displays_and_switches_are_set_and_read(handle: &Handle, board: &Board) {
     assert_eq!(asked(handle, public::READ_SWITCHES), 0x00);
 }
 
-fn the_configuration_descriptor_is_the_boards(handle: &Handle) {
+fn the_configuration_descriptor_is_the_boards(handle: &impl Application) {
     let told = handle
         .control(public::GET_CONFIG_DESCRIPTOR, vec![], 256)
         .wait()
@@ -167,26 +194,26 @@ fn the_configuration_descriptor_is_the_boards(handle: &Handle) {
     );
 }
 
-fn message(handle: &Handle) -> Io {
+fn message<A: Application>(handle: &A) -> A::Io {
     let waits = handle.control(public::GET_INTERRUPT_MESSAGE, vec![], 1);
     // Once the driver has answered this, it has the request that came before.
     asked(handle, public::READ_SWITCHES);
     waits
 }
 
-fn told(waits: Io) -> u8 {
+fn told(waits: impl Pending) -> u8 {
     waits.wait().ok().unwrap().data[0]
 }
 
 /// Sets the switches, and has the board tell of them. Whatever it told before has come before that.
-fn tell(handle: &Handle, board: &Board, bits: u8) -> u8 {
+fn tell(handle: &impl Application, board: &Board, bits: u8) -> u8 {
     let waits = message(handle);
     board.set_switches(Switches::new(bits));
     told(waits)
 }
 
 /// Waits until the board has nothing more to tell of what was before: it tells of something that was not.
-fn forget_the_past(handle: &Handle, board: &Board) {
+fn forget_the_past(handle: &impl Application, board: &Board) {
     let is_told = |bits| {
         // The board looks at its switches from time to time, and takes ever more questions meanwhile.
         for _ in 0x30..bits {
@@ -198,9 +225,8 @@ fn forget_the_past(handle: &Handle, board: &Board) {
 }
 
 fn interrupt_messages_tell_of_the_switches(
-    stack: &Stack,
-    handle: &Handle,
-    device: &Device,
+    driver: &impl Driver,
+    handle: &impl Application,
     board: &Board,
 ) {
     forget_the_past(handle, board);
@@ -208,33 +234,33 @@ fn interrupt_messages_tell_of_the_switches(
         assert_eq!(tell(handle, board, bits), bits, "on change {bounces}");
     }
     let waits = message(handle);
-    stack.suspend().unwrap();
+    driver.change(Change::Suspend);
     // Nobody reads meanwhile: the board tells of the first of these, and of what there is when that was read.
     for bits in [0x21, 0x20, 0x21, 0x22] {
         board.set_switches(Switches::new(bits));
     }
-    stack.resume().unwrap();
+    driver.change(Change::Resume);
     assert_eq!(told(waits), 0x21, "not debounced");
     assert_eq!(asked(handle, public::READ_SWITCHES), 0x22);
     forget_the_past(handle, board);
     let waits = message(handle);
-    stack.suspend().unwrap();
+    driver.change(Change::Suspend);
     board.suspend();
     board.set_switches(Switches::new(0x44));
     assert!(!waits.has_ended());
     board.resume();
-    stack.resume().unwrap();
+    driver.change(Change::Resume);
     assert_eq!(told(waits), 0x44, "on resume");
     let waits = message(handle);
-    stack.stop().unwrap();
-    assert_eq!(device.reset().wait().unwrap(), ResetOutcome::Kept);
+    driver.change(Change::Stop);
+    driver.change(Change::Reset);
     assert!(!waits.has_ended());
-    stack.restart().unwrap();
+    driver.change(Change::Restart);
     assert_eq!(told(waits), 0x44, "on start");
     board.set_switches(Switches::new(0));
 }
 
-fn buffers_that_are_too_small_are_told(handle: &Handle) {
+fn buffers_that_are_too_small_are_told(handle: &impl Application) {
     let asks = [
         public::GET_BAR_GRAPH_DISPLAY,
         public::GET_7_SEGMENT_DISPLAY,
@@ -260,22 +286,26 @@ fn buffers_that_are_too_small_are_told(handle: &Handle) {
     }
 }
 
-fn an_unknown_code_is_told(handle: &Handle) {
-    let code = usbwright::host_stack::ControlCode(0xFFDC_6FFC);
+fn an_unknown_code_is_told(handle: &impl Application) {
+    let code = ControlCode(0xFFDC_6FFC);
     assert_eq!(
         handle.control(code, vec![], 0).wait().error(),
         Win32Error::INVALID_FUNCTION
     );
 }
 
-fn play(handle: &Handle, delay: Duration, path: &Path) -> Io {
+fn play<A: Application>(handle: &A, delay: Duration, path: &Path) -> A::Io {
     let path = path.to_str().unwrap().to_owned();
     let playback = FilePlayback { delay, path };
     handle.control(public::PLAY_FILE, playback.to_bytes(), 0)
 }
 
-fn a_file_is_played_or_cancelled_midway_or_cannot_be_read(handle: &Handle, board: &Board) {
-    let mut file = NamedTempFile::new().unwrap();
+fn a_file_is_played_or_cancelled_midway_or_cannot_be_read(
+    handle: &impl Application,
+    board: &Board,
+    files: &Path,
+) {
+    let mut file = NamedTempFile::new_in(files).unwrap();
     file.write_all(b"1 a").unwrap();
     let played = play(handle, Duration::from_millis(1), file.path()).wait();
     assert_eq!(played.ok().unwrap().information, 0);
@@ -287,28 +317,28 @@ fn a_file_is_played_or_cancelled_midway_or_cannot_be_read(handle: &Handle, board
     assert_eq!(asked(handle, public::GET_7_SEGMENT_DISPLAY), 0x0E);
     played.cancel();
     assert_eq!(played.wait().error(), Win32Error::CANCELLED);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(files).unwrap();
     let unreadable = play(handle, Duration::ZERO, folder.path()).wait();
     assert_eq!(unreadable.error(), Win32Error::ACCESS_DENIED);
     let missing = play(handle, Duration::ZERO, &folder.path().join("missing")).wait();
     assert_eq!(missing.error(), Win32Error::FILE_NOT_FOUND);
 }
 
-fn begins_anew(handle: &Handle, code: usbwright::host_stack::ControlCode) {
+fn begins_anew(handle: &impl Application, code: ControlCode) {
     let _ = handle.control(code, vec![], 0).wait().ok().unwrap();
     loops(handle, 100);
 }
 
-fn handles_survive_a_reset(handle: &Handle, board: &Board) {
+fn handles_survive_a_reset(handle: &impl Application, board: &Board) {
     begins_anew(handle, public::RESET_DEVICE);
     let asked = board.state().reenumerations;
     begins_anew(handle, public::REENUMERATE_DEVICE);
     assert_eq!(board.state().reenumerations, asked + 1);
 }
 
-fn a_board_that_is_unplugged_takes_its_handles_along(
-    stack: &Stack,
-    handle: &Handle,
+fn a_board_that_is_unplugged_takes_its_handles_along<D: Driver>(
+    driver: &D,
+    handle: &impl Application,
     board: &Board,
     unplug: impl FnOnce(),
 ) {
@@ -321,22 +351,19 @@ fn a_board_that_is_unplugged_takes_its_handles_along(
     let error = waits.wait().error();
     assert!(told.contains(&error), "{error}");
     let late = Instant::now() + Duration::from_secs(30);
-    while stack.state() != PnpState::Removed {
+    while !driver.is_gone() {
         assert!(Instant::now() < late, "the stack stays");
         thread::yield_now();
     }
     assert_eq!(handle.read(1).wait().error(), Win32Error::DEVICE_REMOVED);
-    let opened = stack.open(&OpenOptions::new()).wait();
-    assert_eq!(opened.unwrap_err(), Win32Error::DEVICE_REMOVED);
+    assert_eq!(driver.open().err(), Some(D::GONE));
 }
 
-fn what_goes_through_the_filter_is_inverted_on_the_wire(device: &Device) {
-    {
-        let (_stack, handle) = stack(device, true);
-        loops(&handle, 100);
-        let _ = handle.write(b"hello".to_vec()).wait().ok().unwrap();
-    }
-    let (_stack, handle) = stack(device, false);
+fn what_goes_through_the_filter_is_inverted_on_the_wire(place: &impl Place, wire: &Wire) {
+    let (_driver, handle) = place.start(true);
+    loops(&handle, 100);
+    let _ = handle.write(b"hello".to_vec()).wait().ok().unwrap();
     let inverted: Vec<u8> = b"hello".iter().map(|it| !it).collect();
-    assert_eq!(handle.read(64).wait().ok().unwrap().data[..], inverted);
+    assert_eq!(wire.last_written(), inverted);
+    assert_eq!(handle.read(64).wait().ok().unwrap().data[..], b"hello"[..]);
 }

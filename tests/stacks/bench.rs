@@ -22,7 +22,7 @@ use usbwright_reflector::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_usbwright");
 
 /// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder in which a manager is run; what it has running ends with it.
 pub(crate) struct Bench {
@@ -43,10 +43,10 @@ pub(crate) fn alive(pid: u32) -> bool {
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
+    /// A folder with this package, which is for an `fx2-host`.
+    pub(crate) fn with(package: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let package = "host-stack/samples/packages/fx2.toml";
-        fs::copy(package, folder.path().join("fx2.toml")).unwrap();
+        fs::write(folder.path().join("fx2.toml"), package).unwrap();
         symlink(env::current_exe().unwrap(), folder.path().join("fx2-host")).unwrap();
         Self {
             folder,
@@ -111,6 +111,11 @@ impl Bench {
         String::from_utf8(output.stderr).unwrap()
     }
 
+    /// Ends what serves devices.
+    pub(crate) fn end_servers(&self) {
+        self.servers.borrow_mut().clear();
+    }
+
     /// Serves a device, and tells where.
     pub(crate) fn serve(&self, spec: &str) -> String {
         let socket = format!("unix:{}", self.path("server"));
@@ -120,6 +125,38 @@ impl Bench {
         self.servers.borrow_mut().push(server);
         socket
     }
+}
+
+/// Waits for an event of a manager whose line has this in it.
+pub(crate) fn wait_for(control: &Path, told: &str) {
+    let (path, wanted) = (control.to_owned(), told.to_owned());
+    let (tell, found) = mpsc::channel();
+    thread::spawn(move || {
+        let mut client = Client::connect(&path).unwrap();
+        let ended = client.events(0, true, |entry| match entry.to_string().contains(&wanted) {
+            true => Err(Ended::Found),
+            false => Ok(()),
+        });
+        // Nobody listens where it has taken too long.
+        let _ = tell.send(ended);
+    });
+    match found.recv_timeout(PATIENCE) {
+        Ok(Err(Ended::Found)) => {}
+        Ok(Err(Ended::Failed(error))) => panic!("no {told:?}: {error}"),
+        Ok(Ok(())) | Err(_) => panic!("no {told:?} in {:#?}", events(control)),
+    }
+}
+
+/// The events that a manager has kept.
+fn events(control: &Path) -> Vec<String> {
+    let mut events = Vec::new();
+    let mut client = Client::connect(control).unwrap();
+    let told = client.events(0, false, |entry| {
+        events.push(entry.to_string());
+        Ok::<_, ClientError>(())
+    });
+    told.unwrap();
+    events
 }
 
 /// Why no more events are taken.
@@ -154,22 +191,7 @@ impl Running {
 
     /// Waits for an event whose line has this in it.
     pub(crate) fn wait_for(&self, told: &str) {
-        let (control, wanted) = (self.control.clone(), told.to_owned());
-        let (tell, found) = mpsc::channel();
-        thread::spawn(move || {
-            let mut client = Client::connect(&control).unwrap();
-            let ended = client.events(0, true, |entry| match entry.to_string().contains(&wanted) {
-                true => Err(Ended::Found),
-                false => Ok(()),
-            });
-            // Nobody listens where it has taken too long.
-            let _ = tell.send(ended);
-        });
-        match found.recv_timeout(PATIENCE) {
-            Ok(Err(Ended::Found)) => {}
-            Ok(Err(Ended::Failed(error))) => panic!("no {told:?}: {error}"),
-            Ok(Ok(())) | Err(_) => panic!("no {told:?} in {}", self.stack(&["events"])),
-        }
+        wait_for(&self.control, told);
     }
 
     fn arguments<'a>(&self, arguments: &[&'a str]) -> Vec<std::borrow::Cow<'a, str>> {

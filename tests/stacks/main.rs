@@ -16,6 +16,9 @@ use usbwright_driver_host::Drivers;
 use usbwright_reflector::status::Win32Error;
 use usbwright_samples::{filter::InvertingFilter, fx2::Fx2Driver};
 
+/// The package of the samples.
+const PACKAGE: &str = include_str!("../../host-stack/samples/packages/fx2.toml");
+
 /// The tests, by their names.
 macro_rules! trials {
     ($($test:ident)+) => {
@@ -36,11 +39,13 @@ fn main() -> ExitCode {
         a_host_that_is_killed_starts_again_and_events_tell_why_it_went
         applications_reach_a_board_through_its_host_and_anew_after_that_was_killed
         a_board_is_used_by_hand_through_its_drivers
+        the_system_sleeps_and_wakes_and_a_stopped_board_is_reset
         events_that_come_are_followed_until_the_manager_ends
         two_boards_of_a_pool_are_in_one_process
         a_signal_ends_all_of_it_in_order_and_leaves_nothing
         hosts_die_with_a_manager_that_is_killed
         a_board_behind_a_server_is_had_again_after_its_host_was_killed
+        a_board_whose_server_comes_back_is_had_again
         systemd_is_told_when_it_is_ready_and_when_it_ends
         what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not
         what_is_wrong_is_told_before_anything_starts
@@ -49,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn a_board_has_its_stack_in_a_host_process_which_list_and_tree_tell_of() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&["--device", "osr-fx2"]);
     run.wait_for("2010");
     let host = run.hosts()[0];
@@ -77,7 +82,7 @@ fn a_board_has_its_stack_in_a_host_process_which_list_and_tree_tell_of() {
 }
 
 fn a_host_that_is_killed_starts_again_and_events_tell_why_it_went() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&["--device", "osr-fx2", "--journal", &bench.path("journal")]);
     run.wait_for("2010");
     let before = run.hosts()[0];
@@ -107,7 +112,7 @@ fn a_host_that_is_killed_starts_again_and_events_tell_why_it_went() {
 }
 
 fn applications_reach_a_board_through_its_host_and_anew_after_that_was_killed() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&["--device", "osr-fx2"]);
     run.wait_for("2010");
     let board = bench.open("osr-fx2").unwrap();
@@ -130,7 +135,7 @@ fn applications_reach_a_board_through_its_host_and_anew_after_that_was_killed() 
 
 fn a_board_is_used_by_hand_through_its_drivers() {
     const READ_SWITCHES: &str = "0xffdc6018";
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&["--device", "osr-fx2,switches=5"]);
     run.wait_for("2010");
     let board = "osr-fx2,switches=5";
@@ -152,8 +157,34 @@ fn a_board_is_used_by_hand_through_its_drivers() {
     drop(run);
 }
 
+fn the_system_sleeps_and_wakes_and_a_stopped_board_is_reset() {
+    let bench = Bench::with(PACKAGE);
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    for command in [&["suspend"][..], &["resume"], &["suspend", "osr-fx2"]] {
+        assert_eq!(run.stack(command), "");
+    }
+    let board = bench.open("osr-fx2").unwrap();
+    let written = board.write(&b"asleep"[..]);
+    assert!(!written.has_ended());
+    run.stack(&["resume"]);
+    assert_eq!(written.wait().ok().unwrap().information, 6);
+    let (_, told) = run.fails(&["reset", "osr-fx2"]);
+    assert!(told.contains("can't reset osr-fx2: "), "{told}");
+    run.stack(&["stop", "osr-fx2"]);
+    run.stack(&["reset", "osr-fx2"]);
+    run.stack(&["restart", "osr-fx2"]);
+    let _again = board.write(&b"awake"[..]).wait().ok().unwrap();
+    assert_eq!(board.read(64).wait().ok().unwrap().data, "awake");
+    let events = run.stack(&["events"]);
+    let told = "2100 osr-fx2: host 1 has begun an operation: suspend";
+    assert!(events.contains(told), "{events}");
+    let (_, told) = run.fails(&["suspend", "no-such"]);
+    assert!(told.contains("there is no such device"), "{told}");
+}
+
 fn events_that_come_are_followed_until_the_manager_ends() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&["--device", "osr-fx2"]);
     run.wait_for("2010");
     let following = run.follow();
@@ -172,7 +203,7 @@ fn events_that_come_are_followed_until_the_manager_ends() {
 }
 
 fn two_boards_of_a_pool_are_in_one_process() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&[
         "--device",
         "osr-fx2",
@@ -203,7 +234,7 @@ fn two_boards_of_a_pool_are_in_one_process() {
 
 fn a_signal_ends_all_of_it_in_order_and_leaves_nothing() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let bench = Bench::new();
+        let bench = Bench::with(PACKAGE);
         let run = bench.run(&["--device", "osr-fx2"]);
         run.wait_for("2010");
         let host = run.hosts()[0];
@@ -214,7 +245,7 @@ fn a_signal_ends_all_of_it_in_order_and_leaves_nothing() {
 }
 
 fn hosts_die_with_a_manager_that_is_killed() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let run = bench.run(&["--device", "osr-fx2"]);
     run.wait_for("2010");
     let host = rustix::process::Pid::from_raw(i32::try_from(run.hosts()[0]).unwrap()).unwrap();
@@ -233,7 +264,7 @@ fn hosts_die_with_a_manager_that_is_killed() {
 }
 
 fn a_board_behind_a_server_is_had_again_after_its_host_was_killed() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let server = bench.serve("osr-fx2,busid=1-1");
     let device = format!("{server}/1-1");
     let run = bench.run(&["--device", &device]);
@@ -246,8 +277,26 @@ fn a_board_behind_a_server_is_had_again_after_its_host_was_killed() {
     );
 }
 
+fn a_board_whose_server_comes_back_is_had_again() {
+    let bench = Bench::with(PACKAGE);
+    let server = bench.serve("osr-fx2,busid=1-1");
+    let device = format!("{server}/1-1");
+    let run = bench.run(&["--device", &device]);
+    run.wait_for("host 1 has loaded");
+    bench.end_servers();
+    run.wait_for("20002");
+    bench.serve("osr-fx2,busid=1-1");
+    run.wait_for("host 2 has loaded");
+    let name = run.stack(&["list"]);
+    assert!(name.starts_with(&format!("{device}: running")), "{name}");
+    let name = usbwright::stack::device_name(&device).unwrap();
+    let board = bench.open(name.as_str()).unwrap();
+    let _written = board.write(&b"again"[..]).wait().ok().unwrap();
+    assert_eq!(board.read(64).wait().ok().unwrap().data, "again");
+}
+
 fn systemd_is_told_when_it_is_ready_and_when_it_ends() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let path = bench.path("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket
@@ -265,7 +314,7 @@ fn systemd_is_told_when_it_is_ready_and_when_it_ends() {
 }
 
 fn what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     bench.run(&["--device", "osr-fx2"]).end(Signal::KILL);
     assert!(bench.control().exists());
     let run = bench.run(&["--device", "osr-fx2"]);
@@ -283,7 +332,7 @@ fn what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not() {
 }
 
 fn what_is_wrong_is_told_before_anything_starts() {
-    let bench = Bench::new();
+    let bench = Bench::with(PACKAGE);
     let told = bench.refused(&["--device", "/tmp/no/such/1-1"]);
     assert!(told.contains("names no"), "{told}");
     let told = bench.refused(&["--device", "unix:/no/such/socket/1-1"]);

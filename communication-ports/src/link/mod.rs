@@ -277,6 +277,26 @@ impl<C: Core> Link<C> {
         socket.is_none_or(|it| it.is_hung_up())
     }
 
+    /// Takes in some of what has come, unless somebody else reads it now. It waits for nothing.
+    pub fn look(self: &Arc<Self>) {
+        self.with(|state| self.read_some(state));
+    }
+
+    fn read_some(&self, state: &mut State<C>) {
+        let Some(Lead { socket, mut buffer }) = state.lead() else {
+            return;
+        };
+        for _ in 0..PACKETS_AT_A_TIME {
+            let received = socket.receive(&mut buffer, self.limit, false);
+            let nothing = matches!(received, Ok(Received::Nothing));
+            self.take_in(state, received);
+            if nothing || state.socket.is_none() {
+                break;
+            }
+        }
+        state.buffer = Some(buffer);
+    }
+
     fn is_manual(&self) -> bool {
         matches!(self.clock, Clock::Manual(_))
     }
@@ -376,18 +396,7 @@ impl<C: Core> Watched for Link<C> {
         self.with(|state| {
             state.armed = EventFlags::empty();
             state.blocked = None;
-            let Some(Lead { socket, mut buffer }) = state.lead() else {
-                return;
-            };
-            for _ in 0..PACKETS_AT_A_TIME {
-                let received = socket.receive(&mut buffer, self.limit, false);
-                let nothing = matches!(received, Ok(Received::Nothing));
-                self.take_in(state, received);
-                if nothing || state.socket.is_none() {
-                    break;
-                }
-            }
-            state.buffer = Some(buffer);
+            self.read_some(state);
         });
     }
 

@@ -64,6 +64,11 @@ impl<T> Slots<T> {
         }
     }
 
+    /// Whether it has ended, and nobody has taken how.
+    pub fn has_ended(&self, number: u64) -> bool {
+        matches!(self.slots.get(&number), Some(Slot::Done(_)))
+    }
+
     /// Has `waker` woken when it ends.
     pub fn watch(&mut self, number: u64, waker: &Waker) {
         if let Some(Slot::Waiting(registered)) = self.slots.get_mut(&number) {

@@ -17,13 +17,13 @@ pub use self::{
     channel::{Channel, Delivery, ReceiveError, Received},
     header::{HEADER_SIZE, LONGEST_BODY, Malformed},
     message::{
-        Build, Confine, DriverEntry, FromHost, Hello, Holds, Measure, MeasureState, Message,
-        OperationKind, Phase, Report, ToHost, clip,
+        Build, Change, Changed, Confine, DriverEntry, FromHost, Hello, Holds, Measure,
+        MeasureState, Message, OperationKind, Phase, Report, ToHost, clip,
     },
 };
 
 /// The version of the messages.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The environment variable that tells a host the number of the descriptor by which it talks to its manager.
 pub const DESCRIPTOR_VARIABLE: &str = "USBWRIGHT_HOST_CONTROL";

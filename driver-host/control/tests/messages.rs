@@ -6,9 +6,9 @@ use std::{fs::File, os::fd::AsFd};
 
 use proptest::prelude::*;
 use usbwright_host_control::{
-    Build, Channel, Confine, Delivery, DriverEntry, FromHost, HEADER_SIZE, Hello, Holds,
-    LONGEST_BODY, Malformed, Measure, MeasureState, Message, OperationKind, Phase, ReceiveError,
-    Received, Report, ToHost, clip,
+    Build, Change, Changed, Channel, Confine, Delivery, DriverEntry, FromHost, HEADER_SIZE, Hello,
+    Holds, LONGEST_BODY, Malformed, Measure, MeasureState, Message, OperationKind, Phase,
+    ReceiveError, Received, Report, ToHost, clip,
 };
 use usbwright_host_stack::{Access, IoType, Retrieval};
 use usbwright_protocol::{Class, DeviceSummary, Speed, usbip::operation::ExportedDevice};
@@ -72,6 +72,10 @@ fn every_message_reads_back_as_it_was() {
         build(true),
         ToHost::TearDown { stack },
         ToHost::SurpriseRemove { stack },
+        ToHost::Change {
+            stack,
+            change: Change::Suspend,
+        },
         ToHost::Shutdown,
     ] {
         let packet = message.encode().unwrap();
@@ -96,6 +100,11 @@ fn every_message_reads_back_as_it_was() {
         FromHost::Built { stack },
         FromHost::Refused(report("no such pipe")),
         FromHost::TornDown { stack },
+        FromHost::Changed(Changed { stack, error: None }),
+        FromHost::Changed(Changed {
+            stack,
+            error: Some("a driver objects".to_owned()),
+        }),
         FromHost::Unplugged { stack },
         FromHost::Operation(phase(Some(OperationKind::Power))),
         FromHost::Operation(phase(None)),

@@ -25,6 +25,11 @@ impl Engine {
                     device,
                     removal,
                 } => self.tear_down(host, device, removal),
+                Action::Change {
+                    host,
+                    device,
+                    change,
+                } => self.ask_change(host, device, change),
                 Action::End { host } => {
                     self.tell(Event::new(EventKind::HostEnding).host(host.0));
                     self.send(host, &ToHost::Shutdown, "end".to_owned());
@@ -176,6 +181,9 @@ impl Engine {
     }
 
     fn tear_down(&mut self, host: HostKey, device: DeviceKey, removal: Removal) {
+        if let Some(channels) = &self.settings.channels {
+            channels.leaving(device);
+        }
         let stack = device.0;
         let message = match removal {
             Removal::Orderly => ToHost::TearDown { stack },

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Input, Inputs, Offer, Settings, process::Process, source::shown};
+use super::{Input, Inputs, Offer, Settings, changes::Asker, process::Process, source::shown};
 use crate::{
     package::{HostProcessSharing, Package},
     policy::{DeviceKey, Fault, HostKey, HostStage, Policy, Pool, Stage, Terms},
@@ -31,6 +31,8 @@ pub(super) struct Engine {
     pub(super) policy: Policy,
     pub(super) devices: BTreeMap<DeviceKey, Known>,
     pub(super) hosts: BTreeMap<HostKey, Process>,
+    /// Who is told of the changes that stacks were asked for.
+    pub(super) changes: BTreeMap<DeviceKey, Asker>,
     packages: Vec<Arc<Package>>,
     pub(super) inputs: Inputs,
     receiver: mpsc::Receiver<Input>,
@@ -72,6 +74,7 @@ impl Engine {
             settings,
             devices: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            changes: BTreeMap::new(),
             packages,
             inputs,
             receiver,
@@ -201,6 +204,11 @@ impl Engine {
                 let _ = asker.send(self.hosts.contains_key(&host));
                 self.policy.fault(host, fault);
             }
+            Input::Change {
+                device,
+                change,
+                asker,
+            } => self.change(device.as_deref(), change, &asker),
             Input::Begun(device, number, operation) => self.begun(device, number, operation),
             Input::Ended(device, number) => {
                 if let Some(host) = self.policy.host_of(device) {
@@ -288,8 +296,11 @@ impl Engine {
     /// Forgets devices that the policy knows no more.
     pub(super) fn forget_gone(&mut self) {
         let policy = &self.policy;
-        self.devices
-            .retain(|key, it| it.package.is_none() || policy.stage(*key).is_some());
+        let is_gone =
+            |key: &DeviceKey, it: &mut Known| it.package.is_some() && policy.stage(*key).is_none();
+        for (_, gone) in self.devices.extract_if(.., is_gone) {
+            gone.offer.source.gone();
+        }
     }
 
     /// Ends hosts that have closed their connections, and live on.

@@ -27,6 +27,8 @@ impl Engine {
         for device in members {
             self.note_requests(key, device);
             self.detach(device, true);
+            let why = "its host has failed: `usbwright stack events` tells why";
+            self.end_change(device, Some(why.to_owned()));
         }
         let now = self.now();
         self.policy.gone(key, why, now);

@@ -80,8 +80,19 @@ impl Engine {
                 }
                 self.tell(self.event(EventKind::StackRemoved, key, device));
                 self.detach(device, false);
+                self.end_change(device, Some("it is gone".to_owned()));
                 self.policy.torn_down(key, device, now);
                 self.forget_gone();
+            }
+            FromHost::Changed(changed) => {
+                let device = self.member(key, changed.stack)?;
+                if !self.policy.changed(key, device) {
+                    return Err(format!(
+                        "it was not asked to change stack {}",
+                        changed.stack
+                    ));
+                }
+                self.changed(key, device, changed);
             }
             FromHost::Unplugged { stack } => {
                 let device = self.member(key, stack)?;

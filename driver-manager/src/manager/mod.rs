@@ -4,6 +4,7 @@
 
 mod actions;
 mod cgroup;
+mod changes;
 mod engine;
 mod failures;
 mod messages;
@@ -25,9 +26,11 @@ use std::{
 };
 
 use rustix::event::{EventfdFlags, eventfd};
+pub use usbwright_host_control::Change;
 
 use self::engine::Engine;
 pub use self::{
+    changes::ChangeOutcome,
     settings::{Channels, HostEnds, Settings},
     source::{Connection, DeviceSource, Offer, OpenError, ids_of},
     view::{DeviceView, HostView, View},
@@ -52,6 +55,11 @@ enum Input {
     },
     View(mpsc::Sender<View>),
     Kill(HostKey, mpsc::Sender<bool>),
+    Change {
+        device: Option<String>,
+        change: Change,
+        asker: changes::Asker,
+    },
     Begun(DeviceKey, u64, Operation),
     Ended(DeviceKey, u64),
     BadReply(DeviceKey, String),
@@ -176,6 +184,18 @@ impl ManagerHandle {
         let (sender, receiver) = mpsc::channel();
         self.inputs.tell(Input::Kill(host, sender));
         receiver.recv().unwrap_or_default()
+    }
+
+    /// Has the stack of the device of this name changed, or without one all stacks that run, and waits until each has been, or could not be: that takes no longer than the
+    /// deadline of its package.
+    pub fn change(&self, device: Option<&str>, change: Change) -> Vec<ChangeOutcome> {
+        let (asker, outcomes) = mpsc::channel();
+        self.inputs.tell(Input::Change {
+            device: device.map(str::to_owned),
+            change,
+            asker,
+        });
+        outcomes.iter().collect()
     }
 
     /// What has happened.

@@ -57,6 +57,9 @@ pub trait Channels: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The host is about to be asked to take the stack down, as its device goes: it ends its sockets when that is done, before [`detach`](Self::detach) is called.
+    fn leaving(&self, _device: DeviceKey) {}
+
     /// The stack is gone, or could not be built. `failed`: its host has failed, and what is outstanding ends with `ERROR_DRIVER_PROCESS_TERMINATED`.
     fn detach(&self, device: DeviceKey, failed: bool);
 }

@@ -25,6 +25,10 @@ pub trait DeviceSource: Send + Sync + 'static {
     /// # Errors
     /// Where it can't be had.
     fn open(&self) -> Result<Connection, OpenError>;
+
+    /// The manager has forgotten it: it was unplugged, or its host has told so, and its stack is down. It may be told of again. This is called on the manager's thread,
+    /// and returns soon.
+    fn gone(&self) {}
 }
 
 impl<F> DeviceSource for F

@@ -1,5 +1,7 @@
 //! What the policy wants done.
 
+use usbwright_host_control::Change;
+
 use super::{DeviceKey, HostKey};
 use crate::record::{DetectedBy, Operation, Problem};
 
@@ -28,6 +30,15 @@ pub enum Action {
         device: DeviceKey,
         /// How.
         removal: Removal,
+    },
+    /// Have a host change the state of a device's stack.
+    Change {
+        /// The host.
+        host: HostKey,
+        /// The device.
+        device: DeviceKey,
+        /// What is to be done.
+        change: Change,
     },
     /// Have a host end. It has no devices.
     End {

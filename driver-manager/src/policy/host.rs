@@ -34,6 +34,8 @@ pub enum OperationId {
     Build(DeviceKey),
     /// A stack is taken down.
     TearDown(DeviceKey),
+    /// A stack's state changes.
+    Change(DeviceKey),
     /// The host's end.
     Shutdown,
     /// What has been begun otherwise, under a number.
@@ -45,9 +47,10 @@ impl OperationId {
     pub fn device(self) -> Option<DeviceKey> {
         match self {
             Self::Init | Self::Shutdown => None,
-            Self::Build(device) | Self::TearDown(device) | Self::Numbered(device, _) => {
-                Some(device)
-            }
+            Self::Build(device)
+            | Self::TearDown(device)
+            | Self::Change(device)
+            | Self::Numbered(device, _) => Some(device),
         }
     }
 }
@@ -128,6 +131,16 @@ impl Host {
         matches!(self.stage, HostStage::Starting | HostStage::Ready)
     }
 
+    /// Whether it can be asked for something.
+    pub(super) fn is_ready(&self) -> bool {
+        self.stage == HostStage::Ready
+    }
+
+    /// Whether this is under way.
+    pub(super) fn is_about(&self, id: OperationId) -> bool {
+        self.operations.0.contains_key(&id)
+    }
+
     /// Begins an operation, if there is room for it.
     pub(super) fn begin(
         &mut self,
@@ -151,8 +164,9 @@ impl Host {
         true
     }
 
-    pub(super) fn end(&mut self, id: OperationId) {
-        self.operations.0.remove(&id);
+    /// Ends an operation, and tells whether it was under way.
+    pub(super) fn end(&mut self, id: OperationId) -> bool {
+        self.operations.0.remove(&id).is_some()
     }
 
     /// A device's operations may take their time anew.

@@ -14,6 +14,7 @@
 //! (UMDF: "How UMDF Enforces Time-Outs", "Handling Driver Failures", "Using Device Pooling".)
 
 mod action;
+mod changing;
 mod device;
 mod failure;
 mod host;
@@ -26,6 +27,7 @@ use std::{
 
 pub use self::{
     action::{Action, Fate, HostFailure, Removal},
+    changing::NotChanged,
     device::{DeviceKey, Pool, Stage, Terms},
     host::{Fault, HostKey, HostStage, MOST_OPERATIONS, OperationId},
 };

@@ -90,6 +90,7 @@ impl Policy {
             return;
         };
         host.members.retain(|it| *it != device);
+        host.end(OperationId::Change(device));
         if host.members.is_empty() && host.takes_devices() {
             host.stage = HostStage::Ending;
             host.operations.clear();

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Answer, Request};
-use crate::{manager::View, record::Entry};
+use crate::{
+    manager::{Change, ChangeOutcome, View},
+    record::Entry,
+};
 
 /// Why a manager did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +58,8 @@ impl Client {
         })
     }
 
-    fn ask(&mut self, request: Request) -> Result<(), ClientError> {
-        let mut line = serde_json::to_vec(&request)?;
+    fn ask(&mut self, request: &Request) -> Result<(), ClientError> {
+        let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         // One that has refused already tells why.
         let _ = self.reader.get_mut().write_all(&line);
@@ -79,7 +82,7 @@ impl Client {
     /// # Errors
     /// Where the manager is gone, or refuses.
     pub fn view(&mut self) -> Result<View, ClientError> {
-        self.ask(Request::View)?;
+        self.ask(&Request::View)?;
         match self.answer()? {
             Answer::View(view) => Ok(view),
             _ => Err(ClientError::Unexpected),
@@ -91,9 +94,26 @@ impl Client {
     /// # Errors
     /// Where there is no such host, or the manager is gone.
     pub fn kill_host(&mut self, host: u64) -> Result<(), ClientError> {
-        self.ask(Request::KillHost { host })?;
+        self.ask(&Request::KillHost { host })?;
         match self.answer()? {
             Answer::Done => Ok(()),
+            _ => Err(ClientError::Unexpected),
+        }
+    }
+
+    /// Has the stack of a device changed, or without a name all that run, and waits until that is done.
+    ///
+    /// # Errors
+    /// Where the manager is gone, or refuses.
+    pub fn change(
+        &mut self,
+        device: Option<&str>,
+        change: Change,
+    ) -> Result<Vec<ChangeOutcome>, ClientError> {
+        let device = device.map(str::to_owned);
+        self.ask(&Request::Change { device, change })?;
+        match self.answer()? {
+            Answer::Changed(outcomes) => Ok(outcomes),
             _ => Err(ClientError::Unexpected),
         }
     }
@@ -108,7 +128,7 @@ impl Client {
         follow: bool,
         mut take: impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.ask(Request::Events { after, follow })?;
+        self.ask(&Request::Events { after, follow })?;
         loop {
             match self.answer()? {
                 Answer::Event(entry) => take(entry)?,

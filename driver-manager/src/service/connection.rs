@@ -52,6 +52,10 @@ fn answer(stream: &UnixStream, manager: &ManagerHandle, request: Request) -> io:
     match request {
         Request::View => say(stream, &Answer::View(manager.view())),
         Request::Events { after, follow } => events(stream, manager, after, follow),
+        Request::Change { device, change } => {
+            let outcomes = manager.change(device.as_deref(), change);
+            say(stream, &Answer::Changed(outcomes))
+        }
         Request::KillHost { host } => match manager.kill_host(HostKey(host)) {
             true => say(stream, &Answer::Done),
             false => say(stream, &Answer::Error(format!("there is no host {host}"))),

@@ -13,10 +13,13 @@ pub use self::{
     client::{Client, ClientError},
     server::{ListenError, Service},
 };
-use crate::{manager::View, record::Entry};
+use crate::{
+    manager::{Change, ChangeOutcome, View},
+    record::Entry,
+};
 
 /// What a client asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// What there is: [`Answer::View`].
@@ -27,6 +30,14 @@ pub enum Request {
         after: u64,
         /// Whether to wait for more.
         follow: bool,
+    },
+    /// Have stacks changed: [`Answer::Changed`], once that is done.
+    Change {
+        /// The device's name; without one, all whose stacks run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// What is to be done.
+        change: Change,
     },
     /// Have a host killed: [`Answer::Done`].
     KillHost {
@@ -43,6 +54,8 @@ pub enum Answer {
     View(View),
     /// An event.
     Event(Entry),
+    /// How each change has ended.
+    Changed(Vec<ChangeOutcome>),
     /// It is done.
     Done,
     /// It can't be done.

@@ -41,7 +41,7 @@ pub(crate) fn a_host_that_sends_no_message_is_ended_as_a_bad_reply() {
 pub(crate) fn a_host_of_another_version_is_told_so() {
     let record = ended("old");
     assert_eq!(record.problem, Problem::BadReply);
-    let told = "it speaks version 2 of the protocol, and this manager version 1";
+    let told = "it speaks version 3 of the protocol, and this manager version 2";
     assert!(record.detail.starts_with(told), "{record:?}");
 }
 

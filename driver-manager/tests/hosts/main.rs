@@ -2,6 +2,7 @@
 
 mod applications;
 mod bench;
+mod changes;
 mod deadlines;
 mod failures;
 mod hostile;
@@ -49,6 +50,13 @@ fn main() -> ExitCode {
             a_stack_is_reached_by_the_sockets_that_its_host_was_handed
             where_a_host_dies_the_sockets_end_and_what_was_asked_last_is_recorded
             a_cancel_that_a_driver_never_ends_is_late;
+        changes:
+            stacks_sleep_and_wake_and_their_drivers_are_told
+            a_device_is_reset_while_its_stack_is_stopped_and_not_otherwise
+            only_the_device_that_is_named_is_asked_and_an_unknown_one_is_told
+            a_driver_that_does_not_wake_costs_its_host_and_runs_anew
+            who_waits_for_a_change_is_told_that_the_host_died_over_it
+            a_driver_that_never_falls_asleep_is_killed_when_its_time_is_up;
         deadlines:
             a_driver_that_hangs_is_killed_when_its_time_is_up
             a_stopped_host_does_not_hold_its_device_up

@@ -16,7 +16,7 @@ use usbwright_host_control::{
     Channel, DESCRIPTOR_VARIABLE, FromHost, Hello, Received, Report, ToHost, VERSION,
 };
 use usbwright_host_stack::{
-    Device, DeviceCallbacks, DeviceInit, Driver, Stack,
+    Device, DeviceCallbacks, DeviceInit, Driver, PowerState, Stack,
     status::{HResult, NtStatus},
 };
 
@@ -103,6 +103,9 @@ fn drivers() -> Drivers {
         .with("hungry", || Acts(eat))
         .with("slow", || Acts(progress_for_ever))
         .with("probe", || Acts(probe))
+        .with("tired", || Sleeps(|| Ok(()), refuse_to_wake))
+        .with("drops-dead", || Sleeps(|| exit(3), wake))
+        .with("wakeful", || Sleeps(|| wait(), wake))
 }
 
 /// Sends back what comes by the data's socket, with the state of the stack; cancels are counted as such.
@@ -143,6 +146,43 @@ impl Driver for Acts {
 impl DeviceCallbacks for Acts {
     fn prepare_hardware(&self, _: &Device) -> Result<(), HResult> {
         (self.0)()
+    }
+}
+
+/// A driver that does something as its device leaves D0, and as it enters it.
+#[derive(Clone, Copy)]
+struct Sleeps(
+    fn() -> Result<(), HResult>,
+    fn(PowerState) -> Result<(), HResult>,
+);
+
+impl Driver for Sleeps {
+    fn device_add(&self, init: DeviceInit) -> Result<Device, HResult> {
+        Ok(init.create(*self))
+    }
+}
+
+impl DeviceCallbacks for Sleeps {
+    fn d0_entry(&self, _: &Device, from: PowerState) -> Result<(), HResult> {
+        (self.1)(from)
+    }
+
+    fn d0_exit(&self, _: &Device, to: PowerState) -> Result<(), HResult> {
+        match to {
+            PowerState::D3Final => Ok(()),
+            _ => (self.0)(),
+        }
+    }
+}
+
+fn wake(_: PowerState) -> Result<(), HResult> {
+    Ok(())
+}
+
+fn refuse_to_wake(from: PowerState) -> Result<(), HResult> {
+    match from {
+        PowerState::D3 => Err(NtStatus::DEVICE_NOT_READY.into()),
+        _ => Ok(()),
     }
 }
 

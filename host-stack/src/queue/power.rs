@@ -83,9 +83,10 @@ impl QueueShared {
         })
     }
 
-    /// Whether the driver has none.
+    /// Whether the driver has none: what it completes just now in another thread, it has no more.
     pub(crate) fn is_empty_handed(&self) -> bool {
-        self.lock().driver.is_empty()
+        let driver = self.lock().driver.clone();
+        driver.iter().all(|irp| self.depth_of(irp).is_none())
     }
 
     /// Delivers again, as the device is in D0.

@@ -211,6 +211,10 @@ impl ApplicationCore {
         self.slots.take(number)
     }
 
+    pub(crate) fn has_ended(&self, number: u64) -> bool {
+        self.slots.has_ended(number)
+    }
+
     pub(crate) fn watch(&mut self, number: u64, waker: &Waker) {
         self.slots.watch(number, waker);
     }

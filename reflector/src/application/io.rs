@@ -66,6 +66,14 @@ impl Io {
         self.0.wait()
     }
 
+    /// Whether it has ended, as far as that has come here. It waits for nothing.
+    #[doc(alias = "HasOverlappedIoCompleted")]
+    pub fn has_ended(&self) -> bool {
+        let (link, number) = (self.0.link(), self.0.call().number);
+        link.look();
+        link.with(|state| state.core.core.has_ended(number))
+    }
+
     /// Asks for it back. It ends in its time, and tells how.
     #[doc(alias = "CancelIoEx")]
     pub fn cancel(&self) {

@@ -117,7 +117,7 @@ impl Device {
         let name = format!("host {}", self.name);
         shared.threads.spawn(&name, move || {
             let over = link.read(|brought| device.brought(&brought));
-            if link.end(NtStatus::DRIVER_PROCESS_TERMINATED) {
+            if link.end_lost() {
                 device.tell(&match over {
                     Over::Disconnected => Event::HostDisconnected,
                     Over::Violation(violation) => Event::BadReply { violation },

@@ -2,7 +2,10 @@
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -40,6 +43,8 @@ pub(super) struct HostLink {
     data: Socket,
     cancel: Socket,
     pub(super) info: HostInfo,
+    /// It was asked to take the stack down, as the device goes.
+    is_leaving: AtomicBool,
     relay: Mutex<Relay<Arc<Application>>>,
 }
 
@@ -67,6 +72,7 @@ impl HostLink {
             data: end.data.into(),
             cancel: end.cancel.into(),
             info,
+            is_leaving: AtomicBool::new(false),
             relay: Mutex::new(Relay::new()),
         };
         // A socket that nobody has sent anything by has room; one whose other end is closed is found out by its reader.
@@ -76,6 +82,24 @@ impl HostLink {
 
     pub(super) fn relay(&self) -> MutexGuard<'_, Relay<Arc<Application>>> {
         self.relay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host takes the stack down, and ends its channels when that is done.
+    pub(super) fn leave_later(&self) {
+        self.is_leaving.store(true, Ordering::Release);
+    }
+
+    /// What all ends with where the host ends its channels.
+    fn lost(&self) -> NtStatus {
+        match self.is_leaving.load(Ordering::Acquire) {
+            true => NtStatus::DEVICE_REMOVED,
+            false => NtStatus::DRIVER_PROCESS_TERMINATED,
+        }
+    }
+
+    /// The host has ended its channels. Tells whether that is new.
+    pub(super) fn end_lost(&self) -> bool {
+        self.end(self.lost())
     }
 
     pub(super) fn data(&self) -> BorrowedFd<'_> {
@@ -113,8 +137,8 @@ impl HostLink {
             },
             Err(_) => {
                 drop(relay);
-                self.end(NtStatus::DRIVER_PROCESS_TERMINATED);
-                Forwarded::Ends(NtStatus::DRIVER_PROCESS_TERMINATED)
+                self.end_lost();
+                Forwarded::Ends(self.lost())
             }
         }
     }

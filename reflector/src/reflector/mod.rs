@@ -203,6 +203,16 @@ impl Reflector {
         Ok(())
     }
 
+    /// The device goes, and its host is asked to take the stack down: when it then ends its channels, what is outstanding ends as by
+    /// [`remove_device`](Self::remove_device), which is yet to be called.
+    ///
+    /// # Errors
+    /// Where there is no such device.
+    pub fn device_leaves(&self, key: DeviceKey) -> Result<(), NoDevice> {
+        self.device(key)?.link().leave_later();
+        Ok(())
+    }
+
     /// Another host has built the device's stack: it can be opened there from now on. Handles of the one before stay dead, or die by this.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod heat;
 mod kernel;
 mod plot;
 mod scale;
+mod way;
 
 use std::{fs, io, path::Path};
 
@@ -66,6 +67,7 @@ pub fn page(results: &Results) -> String {
                     @for rows in stack.chunk_by(|one, next| same_way(one, next)) { (stack_section(rows)) }
                     @if !results.interrupts.is_empty() { (interrupt_section(&results.interrupts)) }
                     @if let Some(rows) = &results.crowd { (crowd::section(rows)) }
+                    @if let Some(rows) = &results.way { (way::section(rows)) }
                     @match &results.kernel {
                         Some(kernel) => { (kernel::section(kernel)) (kernel_method(results)) },
                         None => (method(results)),

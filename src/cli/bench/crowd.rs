@@ -66,6 +66,7 @@ pub(super) fn run(arguments: &RunArguments, devices: u32) -> anyhow::Result<Exit
         rows: Vec::new(),
         kernel: None,
         crowd: Some(rows),
+        way: None,
         interrupts: Vec::new(),
         error: None,
     };

@@ -97,6 +97,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         kernel: Some(collected.results),
         error: None,
         crowd: None,
+        way: None,
     };
     tell(arguments, &results)?;
     Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ mod kernel;
 mod plan;
 mod stop;
 mod table;
+mod way;
 
 use std::{
     fs,
@@ -58,6 +59,10 @@ With --devices so many devices of one server are busy at once, and so are as man
 for each. `least` and `most` are what a device got of an equal share. The last ratio is to one connection to the floor that is \
 alone.
 
+With --stack an application reads, writes and sends messages to drivers in processes of their own. The floor has as many processes, \
+sockets and threads, which hand packets on and look at nothing, and where data goes by shared memory it copies as much. The aims are \
+those of docs/performance.md.
+
 Times are of this machine, which should do nothing else meanwhile; build with --release. SIGINT ends it after the run that is \
 under way, and what was measured until then is told."
 )]
@@ -71,6 +76,8 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     Floor(floor::Arguments),
+    #[command(hide = true)]
+    Part(way::PartArguments),
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +128,8 @@ struct RunArguments {
     crowd: crowd::CrowdOptions,
     #[command(flatten)]
     kernel: kernel::Options,
+    #[command(flatten)]
+    way: way::WayOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum, PartialEq, Eq)]
@@ -194,6 +203,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(BenchCommand::Floor(arguments)) => floor::run(arguments),
+        Some(BenchCommand::Part(arguments)) => way::play(arguments),
+        None if arguments.run.way.stack => way::run(&arguments.run),
         None if arguments.run.kernel.kernel => kernel::run(&arguments.run),
         None => match arguments.run.crowd.devices {
             Some(devices) => crowd::run(&arguments.run, devices),
@@ -217,6 +228,7 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         kernel: None,
         error: None,
         crowd: None,
+        way: None,
     };
     let bar = progress(plan.runs(arguments.pairs));
     let outcome = measure_all(&plan, arguments, &stop, &bar, &mut results);

@@ -31,6 +31,10 @@ fn text(results: &Results) -> String {
         text += "\nMany devices at once, beside as many connections to the floor, and one\n";
         push(&mut text, &super::crowd::table(rows));
     }
+    if let Some(rows) = &results.way {
+        text += "\nThe whole way of requests, beside bare exchanges by as many sockets\n";
+        push(&mut text, &super::way::table(rows));
+    }
     text
 }
 

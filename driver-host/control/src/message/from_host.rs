@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hello, Holds, Message, OperationKind, Phase, Report,
+    Changed, Hello, Holds, Message, OperationKind, Phase, Report,
     parts::{Parts, check_descriptors, packet, with_body},
 };
 use crate::header::Malformed;
@@ -27,6 +27,8 @@ pub enum FromHost {
         /// The stack.
         stack: u64,
     },
+    /// A stack was to be changed.
+    Changed(Changed),
     /// The device of a stack is gone.
     Unplugged {
         /// The stack.
@@ -60,6 +62,7 @@ mod kind {
     pub(super) const FAILED: u16 = 0x89;
     pub(super) const RULE_BROKEN: u16 = 0x8a;
     pub(super) const PANICKED: u16 = 0x8b;
+    pub(super) const CHANGED: u16 = 0x8c;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +80,7 @@ impl Message for FromHost {
             Self::Built { stack } => packet(kind::BUILT, *stack, &[]),
             Self::Refused(it) => with_body(kind::REFUSED, it.stack, &it.text),
             Self::TornDown { stack } => packet(kind::TORN_DOWN, *stack, &[]),
+            Self::Changed(it) => with_body(kind::CHANGED, it.stack, &it.error),
             Self::Unplugged { stack } => packet(kind::UNPLUGGED, *stack, &[]),
             Self::Operation(it) => {
                 let (number, begun) = (it.number, it.begun);
@@ -98,6 +102,10 @@ impl Message for FromHost {
             kind::BUILT => parts.bare(Self::Built { stack })?,
             kind::REFUSED => Self::Refused(parts.report()?),
             kind::TORN_DOWN => parts.bare(Self::TornDown { stack })?,
+            kind::CHANGED => Self::Changed(Changed {
+                stack,
+                error: parts.body()?,
+            }),
             kind::UNPLUGGED => parts.bare(Self::Unplugged { stack })?,
             kind::OPERATION => {
                 let PhaseBody { number, begun } = parts.body()?;

@@ -5,7 +5,7 @@ mod from_host;
 mod parts;
 mod to_host;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use usbwright_host_stack::IoType;
@@ -125,6 +125,57 @@ pub struct DriverEntry {
     pub name: String,
     /// How it gets at data.
     pub io_type: IoType,
+}
+
+/// A change of a stack's state, which its device survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The system goes to sleep: the devices leave D0.
+    #[doc(alias = "IRP_MN_SET_POWER")]
+    Suspend,
+    /// The system has woken: the devices come back to D0.
+    #[doc(alias = "IRP_MN_SET_POWER")]
+    Resume,
+    /// The drivers let go of their hardware, as for a rebalance; files stay open, and requests wait.
+    #[doc(alias = "IRP_MN_STOP_DEVICE")]
+    Stop,
+    /// The port of the device of a stopped stack is reset.
+    Reset,
+    /// A stopped stack starts again.
+    #[doc(alias = "IRP_MN_START_DEVICE")]
+    Restart,
+}
+
+impl Change {
+    /// What the drivers are about meanwhile.
+    pub fn operation(self) -> OperationKind {
+        match self {
+            Self::Suspend | Self::Resume => OperationKind::Power,
+            Self::Stop | Self::Reset | Self::Restart => OperationKind::Pnp,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Stop => "stop",
+            Self::Reset => "reset",
+            Self::Restart => "restart",
+        })
+    }
+}
+
+/// A change was made, or why it was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The stack.
+    pub stack: u64,
+    /// Why it is not as it was to be, for people.
+    pub error: Option<String>,
 }
 
 /// A critical operation.

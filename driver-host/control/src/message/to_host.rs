@@ -1,7 +1,7 @@
 //! What the manager tells a host.
 
 use super::{
-    Build, Confine, Message,
+    Build, Change, Confine, Message,
     build::BuildBody,
     parts::{Parts, check_descriptors, packet, with_body},
 };
@@ -24,6 +24,13 @@ pub enum ToHost {
         /// The stack.
         stack: u64,
     },
+    /// Change the state of a stack, and tell when that is done.
+    Change {
+        /// The stack.
+        stack: u64,
+        /// What is to be done.
+        change: Change,
+    },
     /// End.
     Shutdown,
 }
@@ -35,6 +42,7 @@ mod kind {
     pub(super) const TEAR_DOWN: u16 = 3;
     pub(super) const SURPRISE_REMOVE: u16 = 4;
     pub(super) const SHUTDOWN: u16 = 5;
+    pub(super) const CHANGE: u16 = 6;
 }
 
 impl Message for ToHost {
@@ -44,6 +52,7 @@ impl Message for ToHost {
             Self::Build(it) => with_body(kind::BUILD, it.stack, &BuildBody::from(it)),
             Self::TearDown { stack } => packet(kind::TEAR_DOWN, *stack, &[]),
             Self::SurpriseRemove { stack } => packet(kind::SURPRISE_REMOVE, *stack, &[]),
+            Self::Change { stack, change } => with_body(kind::CHANGE, *stack, change),
             Self::Shutdown => packet(kind::SHUTDOWN, 0, &[]),
         }
     }
@@ -59,6 +68,10 @@ impl Message for ToHost {
             }
             kind::TEAR_DOWN => parts.bare(Self::TearDown { stack })?,
             kind::SURPRISE_REMOVE => parts.bare(Self::SurpriseRemove { stack })?,
+            kind::CHANGE => Self::Change {
+                stack,
+                change: parts.body()?,
+            },
             kind::SHUTDOWN => parts.bare(Self::Shutdown)?,
             kind => return Err(Malformed::Kind(kind)),
         };

@@ -1,6 +1,7 @@
 //! The board: its pipes, its displays, and those who wait for its switches.
 
 use std::{
+    iter,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
@@ -275,7 +276,9 @@ impl Board {
         let Some(queue) = self.interrupts.get() else {
             return;
         };
-        while let Ok(request) = queue.retrieve_next() {
+        // Whoever hears of it may ask again at once, for what comes next.
+        let waiting: Vec<_> = iter::from_fn(|| queue.retrieve_next().ok()).collect();
+        for request in waiting {
             let switches = self.switches.load(Ordering::Acquire);
             let filled = request
                 .output(1)
