@@ -93,7 +93,7 @@ impl InHost {
     fn manage(&self, bus: &Bus, exported: &Arc<Exported>) -> (Manager, Service) {
         let space = NameSpace::at(self.bench.path("devices"));
         let access = SecurityDescriptor::owner_and_root();
-        let applications = Arc::new(Applications::start(space, access).unwrap());
+        let applications = Arc::new(Applications::start(space, access, None).unwrap());
         let settings = Settings {
             channels: Some(Arc::clone(&applications) as Arc<dyn Channels>),
             ..Settings::default()
