@@ -3,7 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -14,8 +17,8 @@ use rustix::{
     io::Errno,
 };
 use tracing::debug;
+use usbwright_wire_io::Bell;
 
-use super::bell::Bell;
 use crate::models::serial::{Changes, StatusLines, Terminal};
 
 /// Bytes that are read or written at once.
@@ -50,6 +53,8 @@ pub(super) struct Line {
     /// Tells when the device is gone while nobody is connected.
     changes: Changes,
     bell: Arc<Bell>,
+    /// The thread is to end; the bell rings then.
+    ends: Arc<AtomicBool>,
     waker: Waker,
     buffer: Box<[u8]>,
     from_host: Bytes,
@@ -65,12 +70,13 @@ struct Ready {
 }
 
 impl Line {
-    pub(super) fn new(terminal: Terminal, bell: Arc<Bell>) -> Self {
+    pub(super) fn new(terminal: Terminal, bell: Arc<Bell>, ends: Arc<AtomicBool>) -> Self {
         Self {
             changes: terminal.changes(),
             terminal,
             waker: Waker::from(Arc::clone(&bell)),
             bell,
+            ends,
             buffer: vec![0; CHUNK].into(),
             from_host: Bytes::new(),
             to_host: Bytes::new(),
@@ -100,7 +106,7 @@ impl Line {
             fds.extend(descriptor.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
             let ready = wait(&mut fds, limit)?;
             let readable = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
-            self.bell.silence();
+            self.bell.answer();
             if readable || ready == 0 {
                 return Ok(!self.is_over());
             }
@@ -116,7 +122,7 @@ impl Line {
                 None => return true,
             }
         }
-        self.bell.ends()
+        self.ends.load(Ordering::Acquire)
     }
 
     /// Serves a peer until it closes, or the line is over. What could not be handed over is kept for the next one.
@@ -127,7 +133,7 @@ impl Line {
             hung_up: false,
         };
         loop {
-            if self.bell.ends() {
+            if self.ends.load(Ordering::Acquire) {
                 return Ok(End::Over);
             }
             self.is_over();
@@ -225,7 +231,7 @@ impl Line {
             }
         }
         wait(&mut fds, None)?;
-        self.bell.silence();
+        self.bell.answer();
         for fd in &fds[1..] {
             let events = fd.revents();
             let ended = events.intersects(PollFlags::HUP | PollFlags::ERR);

@@ -3,7 +3,6 @@
 //! Each line has a thread, which moves bytes between the port's [`Terminal`] and a file descriptor. Nobody at the other end, or
 //! somebody who does not read, makes the host wait; a host that does not read makes the other end wait.
 
-mod bell;
 mod line;
 mod pty;
 mod socket;
@@ -18,13 +17,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Wake,
     thread::{self, JoinHandle},
 };
 
 use tracing::warn;
+use usbwright_wire_io::Bell;
 
 use self::{
-    bell::Bell,
     line::{Line, Peer},
     pty::Pty,
     socket::{Connecting, Listening, Place},
@@ -79,6 +79,7 @@ pub enum ConnectError {
 pub struct Connected {
     told: String,
     bell: Arc<Bell>,
+    ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -91,7 +92,8 @@ impl fmt::Display for Connected {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.bell.end();
+        self.ends.store(true, Ordering::Release);
+        self.bell.wake_by_ref();
         if let Some(thread) = self.thread.take() {
             // It has told why, if it has failed.
             let _ = thread.join();
@@ -120,8 +122,9 @@ pub fn connect(terminal: &Terminal) -> Result<Option<Connected>, ConnectError> {
         OtherEnd::Stdio => Served::stdio()?,
     };
     let bell = Bell::new().map_err(ConnectError::Thread)?;
+    let ends = Arc::default();
     let (told, waits_for) = (end.told(), !matches!(end, Served::Stdio(_)));
-    let mut line = Line::new(terminal.clone(), Arc::clone(&bell));
+    let mut line = Line::new(terminal.clone(), Arc::clone(&bell), Arc::clone(&ends));
     let thread = thread::Builder::new()
         .name("serial".to_owned())
         .spawn(move || {
@@ -134,6 +137,7 @@ pub fn connect(terminal: &Terminal) -> Result<Option<Connected>, ConnectError> {
     Ok(Some(Connected {
         told,
         bell,
+        ends,
         // Input and output may block, for others have them as well.
         thread: waits_for.then_some(thread),
     }))

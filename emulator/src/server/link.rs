@@ -16,11 +16,11 @@ use rustix::{
 };
 use tracing::debug;
 use usbwright_protocol::Now;
-use usbwright_wire_io::{Awake, Intake, Linger, Wait, longest};
+use usbwright_wire_io::{Awake, Bell, Intake, Linger, Wait, longest};
 
 use super::{
     Limits, SessionError,
-    bell::{Bell, HangUp},
+    hang_up::HangUp,
     session::{Need, Session},
 };
 use crate::bus::Lease;

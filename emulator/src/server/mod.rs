@@ -1,10 +1,10 @@
 //! The USB/IP server: who may list and import the devices of a [`Bus`], over TCP and UNIX sockets.
 
 mod address;
-mod bell;
 #[cfg(test)]
 mod copies;
 mod exchange;
+mod hang_up;
 mod inherited;
 mod link;
 mod meter;

@@ -1,4 +1,4 @@
-//! What wakes a link's thread besides its socket's data.
+//! What wakes a thread that waits for descriptors.
 
 use std::{
     io,
@@ -10,20 +10,22 @@ use std::{
     task::Wake,
 };
 
-use rustix::{
-    event::{EventfdFlags, eventfd},
-    net::{Shutdown, shutdown},
-};
+use rustix::event::{EventfdFlags, eventfd};
 
-/// Wakes a link's thread while it waits: the device has something to do.
+/// Wakes a thread while it waits: its descriptor becomes readable. One ring writes to it, however many follow before it is
+/// [taken](Self::take).
 #[derive(Debug)]
-pub(super) struct Bell {
+pub struct Bell {
     rung: AtomicBool,
     event: OwnedFd,
 }
 
 impl Bell {
-    pub(super) fn new() -> io::Result<Arc<Self>> {
+    /// A bell that has not rung.
+    ///
+    /// # Errors
+    /// Where there are no more descriptors.
+    pub fn new() -> io::Result<Arc<Self>> {
         let event = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         Ok(Arc::new(Self {
             rung: AtomicBool::new(false),
@@ -32,19 +34,25 @@ impl Bell {
     }
 
     /// Whether it has rung since this was last asked. Its event, which may come later than this, is left for the next wait.
-    pub(super) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         self.is_rung() && self.rung.swap(false, Ordering::AcqRel)
     }
 
     /// Whether it has rung and nobody has taken that.
-    pub(super) fn is_rung(&self) -> bool {
+    pub fn is_rung(&self) -> bool {
         self.rung.load(Ordering::Relaxed)
     }
 
-    /// Takes the event away that has ended a wait.
-    pub(super) fn silence(&self) {
+    /// Takes the event away that has ended a wait. It has to come before [`take`](Self::take): between the two another ring has no event.
+    pub fn silence(&self) {
         // There is none where two waits have ended by one event.
         let _ = rustix::io::read(&self.event, &mut [0; 8]);
+    }
+
+    /// After a wait, before one looks for what the ring was about.
+    pub fn answer(&self) {
+        self.silence();
+        self.take();
     }
 }
 
@@ -67,26 +75,9 @@ impl Wake for Bell {
     }
 }
 
-/// Shuts a link's socket down, which ends any wait for it: the device was unplugged.
-#[derive(Debug)]
-pub(super) struct HangUp(Arc<OwnedFd>);
-
-impl HangUp {
-    pub(super) fn new(socket: &Arc<OwnedFd>) -> Arc<Self> {
-        Arc::new(Self(Arc::clone(socket)))
-    }
-}
-
-impl Wake for HangUp {
-    fn wake(self: Arc<Self>) {
-        // It fails where the client has left, which ends the wait as well.
-        let _ = shutdown(&*self.0, Shutdown::Both);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::{sync::atomic::AtomicU32, task::Waker, thread};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -111,5 +102,29 @@ mod tests {
         // A ring that nobody has seen still ends the next wait.
         waker.wake_by_ref();
         assert!(ends_waits(&bell));
+    }
+
+    #[test]
+    fn a_ring_while_another_one_is_answered_is_not_lost() {
+        const RINGS: u32 = 300_000;
+        let bell = Bell::new().unwrap();
+        let count = AtomicU32::new(0);
+        let limit = Timespec {
+            tv_sec: 60,
+            tv_nsec: 0,
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..RINGS {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    bell.wake_by_ref();
+                }
+            });
+            while count.load(Ordering::Relaxed) < RINGS {
+                let mut events = [PollFd::new(&bell, PollFlags::IN)];
+                assert_eq!(poll(&mut events, Some(&limit)), Ok(1), "nobody has rung");
+                bell.answer();
+            }
+        });
     }
 }
