@@ -59,6 +59,24 @@ pub struct Parameter {
     pub repeats: bool,
 }
 
+impl Parameter {
+    /// A parameter that is given once: its key, what it takes, what it is when it is left out, and what it does.
+    pub(crate) const fn once(
+        name: &'static str,
+        values: &'static str,
+        default: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            values,
+            default,
+            summary,
+            repeats: false,
+        }
+    }
+}
+
 /// Every model.
 pub static MODELS: &[Model] = &[
     gadget_zero::MODEL,

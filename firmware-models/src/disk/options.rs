@@ -8,44 +8,29 @@ use super::{
 };
 use crate::{BuildError, Parameter, ParameterError, Parameters, words};
 
-const fn parameter(
-    name: &'static str,
-    values: &'static str,
-    default: &'static str,
-    summary: &'static str,
-) -> Parameter {
-    Parameter {
-        name,
-        values,
-        default,
-        summary,
-        repeats: false,
-    }
-}
-
 /// What a disk takes.
 pub(super) const PARAMETERS: &[Parameter] = &[
-    parameter(
+    Parameter::once(
         "image",
         "FILE",
         "none",
         "the file or block device that it is kept in; with size it is made where there is none",
     ),
-    parameter(
+    Parameter::once(
         "size",
         "N[K|M|G|T]",
         "the image's",
         "its size; without image it is in memory, where it takes what is written to it",
     ),
-    parameter("ro", "", "off", "it can't be written to"),
-    parameter(
+    Parameter::once("ro", "", "off", "it can't be written to"),
+    Parameter::once(
         "snapshot",
         "",
         "off",
         "the image stays as it is: what is written is in memory, and thrown away",
     ),
-    parameter("block", "512|4096", "512", "bytes in a logical block"),
-    parameter(
+    Parameter::once("block", "512|4096", "512", "bytes in a logical block"),
+    Parameter::once(
         "removable",
         "",
         "off",
@@ -60,25 +45,25 @@ pub(super) const PARAMETERS: &[Parameter] = &[
             "one more logical unit, with the parameters above; may be given up to 15 times",
         )
     },
-    parameter(
+    Parameter::once(
         "transport",
         "uas|bulk-only",
         "uas",
         "UAS beside Bulk-Only Transport, at high speed; or that alone",
     ),
-    parameter(
+    Parameter::once(
         "vendor",
         "TEXT",
         "usbwright",
         "who made it; SCSI tells the first 8 characters",
     ),
-    parameter(
+    Parameter::once(
         "product",
         "TEXT",
         "Disk",
         "what it is; SCSI tells the first 16 characters",
     ),
-    parameter(
+    Parameter::once(
         "serial",
         "TEXT",
         "from image and size",

@@ -80,47 +80,32 @@ impl Default for PointerOptions {
     }
 }
 
-const fn parameter(
-    name: &'static str,
-    values: &'static str,
-    default: &'static str,
-    summary: &'static str,
-) -> Parameter {
-    Parameter {
-        name,
-        values,
-        default,
-        summary,
-        repeats: false,
-    }
-}
-
-const INTERVAL: Parameter = parameter(
+const INTERVAL: Parameter = Parameter::once(
     "interval",
     "1…255",
     "1; 10 at low speed, which is the least there",
     "how often its host may ask it, in ms; above full speed the power of two below",
 );
-const SERIAL: Parameter = parameter("serial", "TEXT", "none", "its serial number");
+const SERIAL: Parameter = Parameter::once("serial", "TEXT", "none", "its serial number");
 
 /// The keyboard among the models.
 pub(crate) const KEYBOARD: Model = Model {
     name: "keyboard",
     summary: "a keyboard that types text on its host's layout, with boot protocol and LEDs",
     parameters: &[
-        parameter(
+        Parameter::once(
             "layout",
             "us|de|fr",
             "us",
             "the layout that its host has chosen for it",
         ),
-        parameter(
+        Parameter::once(
             "system",
             "linux|windows",
             "linux",
             "whose layouts those are: systems differ in AltGr and dead keys",
         ),
-        parameter(
+        Parameter::once(
             "unicode",
             "off|linux",
             "off",

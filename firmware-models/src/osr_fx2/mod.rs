@@ -85,13 +85,12 @@ const WRITES: [u8; 2] = [0x00, 0x40];
 pub(crate) const MODEL: Model = Model {
     name: "osr-fx2",
     summary: "the OSR USB-FX2 learning board: switches, seven segments, a bar graph, and a bulk loopback",
-    parameters: &[Parameter {
-        name: "switches",
-        values: "0x00…0xff",
-        default: "0x00",
-        summary: "the switches that are on: 0x80 is the one printed 1, 0x01 the one printed 8",
-        repeats: false,
-    }],
+    parameters: &[Parameter::once(
+        "switches",
+        "0x00…0xff",
+        "0x00",
+        "the switches that are on: 0x80 is the one printed 1, 0x01 the one printed 8",
+    )],
     speeds: &[Speed::High, Speed::Full],
     make,
 };

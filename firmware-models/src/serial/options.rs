@@ -5,62 +5,47 @@ use std::path::PathBuf;
 use super::Strings;
 use crate::{BuildError, Parameter, ParameterError, Parameters};
 
-const fn parameter(
-    name: &'static str,
-    values: &'static str,
-    default: &'static str,
-    summary: &'static str,
-) -> Parameter {
-    Parameter {
-        name,
-        values,
-        default,
-        summary,
-        repeats: false,
-    }
-}
-
 /// What a serial port takes.
 pub(super) const PARAMETERS: &[Parameter] = &[
-    parameter(
+    Parameter::once(
         "pty",
         "[LINK]",
         "none",
         "a terminal of this machine is at the other end, and LINK a symbolic link to it",
     ),
-    parameter(
+    Parameter::once(
         "tcp",
         "[HOST:]PORT",
         "none",
         "a TCP connection is at the other end, one at a time; HOST is 127.0.0.1 if none is given",
     ),
-    parameter(
+    Parameter::once(
         "unix",
         "PATH",
         "none",
         "a connection of that UNIX socket is at the other end, one at a time",
     ),
-    parameter(
+    Parameter::once(
         "connect",
         "",
         "off",
         "with tcp and unix: connects there, and again where it is lost, rather than listening",
     ),
-    parameter(
+    Parameter::once(
         "stdio",
         "",
         "off",
         "this command's input and output are at the other end",
     ),
-    parameter(
+    Parameter::once(
         "loopback",
         "",
         "off",
         "what the host writes comes back, DTR as DSR and DCD, and a break as a break",
     ),
-    parameter("vendor", "TEXT", "usbwright", "who made it"),
-    parameter("product", "TEXT", "Serial port", "what it is"),
-    parameter("serial", "TEXT", "0", "its serial number"),
+    Parameter::once("vendor", "TEXT", "usbwright", "who made it"),
+    Parameter::once("product", "TEXT", "Serial port", "what it is"),
+    Parameter::once("serial", "TEXT", "0", "its serial number"),
 ];
 
 /// What is at the other end of a port's line. The model itself has the loopback; the others are connected to its

@@ -33,13 +33,12 @@ const GET_LAMP: u8 = 2;
 pub(crate) const MODEL: Model = Model {
     name: "template",
     summary: "a bell with a lamp: what a new model begins with",
-    parameters: &[Parameter {
-        name: "lit",
-        values: "",
-        default: "off",
-        summary: "the lamp is lit at first",
-        repeats: false,
-    }],
+    parameters: &[Parameter::once(
+        "lit",
+        "",
+        "off",
+        "the lamp is lit at first",
+    )],
     speeds: &[Speed::Full, Speed::High],
     make,
 };
