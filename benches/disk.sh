@@ -4,8 +4,7 @@
 #
 #     usbwright lab --memory 1536 --kernel-arg usb-storage.delay_use=0 -- sh benches/disk.sh [PAIRS [MILLISECONDS]]
 #
-# It needs fio, and a usbwright that is built with --release in the path. On another machine than the lab: root, configfs, dummy_hcd,
-# usb_f_mass_storage, vhci_hcd, usb-storage, uas and usbtest.
+# It needs fio, and a usbwright that is built with --release in the path. It is for the lab, as it leaves all that it made behind.
 set -eu
 pairs=${1:-5} time=${2:-500}
 size=127m

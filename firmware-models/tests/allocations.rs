@@ -32,7 +32,7 @@ impl Host {
         for setup in [[0, 9, 1, 0, 0, 0, 0, 0], [1, 11, alternate, 0, 0, 0, 0, 0]] {
             let kind = TransferKind::Control {
                 setup: Setup::from_bytes(setup),
-                data: Bytes::new().into(),
+                data: Bytes::new(),
                 room: 0,
             };
             host.submit(EndpointAddress::CONTROL, kind);

@@ -379,13 +379,19 @@ fn latency() {
         };
         let begin = Instant::now();
         keyboard.client.request(&line).unwrap();
-        let (at, _) = events.events.recv_timeout(PATIENCE).unwrap();
+        // A key that is held while the machine does something else is repeated by the kernel.
+        let value = i32::from(round % 2 == 0);
+        let at = loop {
+            let (at, event) = events.events.recv_timeout(PATIENCE).unwrap();
+            if event.2 == value {
+                break at;
+            }
+        };
         took.push(at - begin);
     }
     took.sort_unstable();
-    let (median, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
-    let most = took[took.len() - 1];
-    println!("\np99 {p99:?}, median {median:?}, most {most:?}");
+    let [median, p90, p99, most] = [500, 900, 990, 999].map(|place| took[place]);
+    println!("\np99 {p99:?}, median {median:?}, p90 {p90:?}, most {most:?}");
     // The machine may have much else to do, which the quickest tenth is safe from.
     let quick = took[took.len() / 10];
     assert!(
