@@ -38,7 +38,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     ),
     Parameter {
         repeats: true,
-        ..parameter(
+        ..Parameter::once(
             "lun",
             "KEY[=VALUE][,,KEY[=VALUE]]…",
             "none",
