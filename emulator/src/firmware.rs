@@ -169,6 +169,18 @@ impl Context<'_> {
         self.0.wake_at = Some(earliest);
     }
 
+    /// How many of the host's transfers wait at the bulk endpoint that [`Firmware::send`] or [`Firmware::receive`] is called for, this one among
+    /// them. A device of hardware can't know it: it is there for firmware that has to guard a host against itself.
+    pub fn queued(&self) -> usize {
+        self.0.queued
+    }
+
+    /// Asks for another call for the same bulk endpoint once `count` transfers wait there, where the answer to this one is
+    /// [`In::NotYet`] or [`Out::NotYet`]. It holds until then, or until the next call.
+    pub fn call_when_queued(&mut self, count: usize) {
+        self.0.wanted = Some(count);
+    }
+
     /// A waker for another thread that has something for the device, such as data from a terminal: waking it brings
     /// about [`Firmware::woken`]. It may be kept for as long as the firmware lives.
     pub fn waker(&self) -> Waker {
@@ -218,6 +230,10 @@ pub(crate) struct World {
     pub(crate) configuration: Option<u8>,
     pub(crate) wake_at: Option<Instant>,
     pub(crate) bell: Arc<Bell>,
+    /// Transfers that wait at the endpoint which the firmware is asked about.
+    pub(crate) queued: usize,
+    /// The firmware wants to be asked again once so many wait there.
+    pub(crate) wanted: Option<usize>,
     origin: Instant,
 }
 
@@ -230,6 +246,8 @@ impl World {
             configuration: None,
             wake_at: None,
             bell: Arc::default(),
+            queued: 0,
+            wanted: None,
             origin: now,
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Endpoint {
     /// The data toggle (at SuperSpeed the sequence number's lowest bit) of the next packet.
     pub(super) toggle: bool,
     pub(super) queue: VecDeque<Pending>,
+    /// The firmware wants to be asked again once so many transfers wait.
+    pub(super) wanted: Option<usize>,
     packet_size: PacketSize,
     /// The most that moves in one service interval, in bytes; nothing limits bulk.
     pub(super) capacity: usize,
@@ -105,6 +107,7 @@ impl Endpoint {
             halted: false,
             toggle: false,
             queue: VecDeque::new(),
+            wanted: None,
             packet_size,
             capacity: match descriptor.transfer_type {
                 TransferType::Isochronous => interval_bytes,

@@ -185,7 +185,11 @@ impl EmulatedDevice {
             return self.accept_periodic(index, pending);
         }
         if !endpoint.queue.is_empty() {
-            return endpoint.queue.push_back(pending);
+            endpoint.queue.push_back(pending);
+            if endpoint.wanted.is_some_and(|it| it <= endpoint.queue.len()) {
+                self.pump();
+            }
+            return;
         }
         self.waiting |= 1 << index;
         let moved = self.ask(index, pending) != Attempt::Waits { progress: false };
@@ -201,7 +205,9 @@ impl EmulatedDevice {
             return Attempt::Waits { progress: false };
         };
         self.in_hand = Some(pending.id);
+        self.world.queued = endpoint.queue.len() + 1;
         let attempt = endpoint.attempt(&mut pending, &mut *self.firmware, &mut self.world);
+        endpoint.wanted = self.world.wanted.take();
         self.in_hand = None;
         match attempt {
             Attempt::Ended(status) => self.finish(index, pending, status),

@@ -27,9 +27,9 @@
 //!   configuration and another host. A loopback is emptied by them.
 //! - **Flow control** is that: RTS is told to the other end and does nothing else, and there is no CTS, which CDC does not have. XON and
 //!   XOFF are characters as any others.
-//! - **Pace**: bytes go to the host in bursts of 16 packets, and a microframe (125 µs) is between two bursts, so that they are up to 65 MB/s at high speed and
-//!   130 MB/s at SuperSpeed. Linux' driver asks for more before its terminals have taken what it has, and drops what does not fit (64 KiB,
-//!   `drivers/tty/tty_buffer.c`).
+//! - **A host is guarded against itself.** Linux' driver asks for more before its terminal has given away what it has, 4095 bytes at a time,
+//!   and drops what does not fit: a program that reads slower than the port sends loses bytes, also of the kernel's own ACM gadget. This port
+//!   sends no more than 2 KiB that such a host has not asked to replace. It knows it by its transfers, of two packets each.
 //! - **A line coding** that is none (no such parity, a rate of 0) stalls, and changes nothing. Whatever it says, bytes pass as they are, as
 //!   fast as they may.
 //! - **A break** of 65,535 ms lasts until the host ends it, another one as long as it says, by the device's clock. It is told to the
@@ -42,11 +42,11 @@ mod descriptors;
 mod line;
 mod notification;
 mod options;
-mod pace;
 mod queue;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod window;
 mod wire;
 
 use std::{
@@ -66,7 +66,7 @@ pub use self::{
     options::OtherEnd,
     terminal::{Changes, Gone, State, Terminal},
 };
-use self::{pace::Pace, wire::Wire};
+use self::{window::Window, wire::Wire};
 use crate::{
     BuildError, Function, Handle, Model, Parameters,
     shared::{Handles, Shared},
@@ -140,7 +140,7 @@ pub struct Serial {
     break_ends: Option<Instant>,
     /// A transfer of full packets is to be ended by one without data.
     ends_with_nothing: bool,
-    pace: Pace,
+    window: Window,
 }
 
 impl Serial {
@@ -154,7 +154,7 @@ impl Serial {
             loopback: false,
             break_ends: None,
             ends_with_nothing: false,
-            pace: Pace::new(speed),
+            window: Window::new(descriptors::packet_size(speed)),
         }
     }
 
@@ -179,7 +179,7 @@ impl Serial {
     fn restart(&mut self, cx: &Context<'_>) {
         self.break_ends = None;
         self.ends_with_nothing = false;
-        self.pace.restart();
+        self.window.restart();
         self.shared.listen(&self.handles, || cx.waker());
         let loopback = self.loopback;
         self.shared.change(|wire| {
@@ -273,19 +273,19 @@ impl Firmware for Serial {
             let notification = self.shared.change(|wire| wire.serial_state.next());
             return notification.map_or(In::NotYet, |it| In::Data(Bytes::copy_from_slice(&it)));
         }
-        if let Some(end) = self.pace.pause(cx) {
-            cx.wake_at(end);
-            return In::NotYet;
-        }
-        let room_now = room.min(self.pace.room());
-        let (data, writer) = self.shared.change(|wire| wire.send(room_now, self.packet));
+        let window = &mut self.window;
+        let (data, writer) = self.shared.change(|wire| {
+            if wire.waiting() > 0 && !window.opens(room, cx) {
+                return (None, None);
+            }
+            wire.send(room, self.packet)
+        });
         writer.into_iter().for_each(Waker::wake);
         let ends = std::mem::take(&mut self.ends_with_nothing);
         match data {
             Some(data) => {
                 // Where the host has room left, it waits for a short packet.
                 self.ends_with_nothing = data.len() < room && data.len() % self.packet == 0;
-                self.pace.count(data.len());
                 In::Data(data)
             }
             None if ends => In::Data(Bytes::new()),
@@ -318,9 +318,6 @@ impl Firmware for Serial {
     }
 
     fn woken(&mut self, cx: &mut Context<'_>) {
-        if let Some(end) = self.pace.go_on(cx.now()) {
-            cx.wake_at(end);
-        }
         match self.break_ends {
             Some(end) if end <= cx.now() => self.send_break(0, cx),
             Some(end) => cx.wake_at(end),

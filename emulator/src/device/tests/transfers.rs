@@ -293,3 +293,54 @@ fn a_firmware_that_takes_no_byte_has_taken_no_packet() {
     assert!(bench.ended().is_empty());
     assert_eq!(bench.device.toggle(OUT), Some(false));
 }
+
+/// A firmware that answers once so many transfers wait, and tells how many there were at each call.
+struct Awaits(usize, Arc<Mutex<Vec<usize>>>);
+
+impl Firmware for Awaits {
+    fn describe(&self, speed: Speed) -> Device {
+        Scripted::default().describe(speed)
+    }
+
+    fn send(&mut self, _: EndpointAddress, _: usize, cx: &mut Context<'_>) -> In {
+        self.1.lock().unwrap().push(cx.queued());
+        if cx.queued() >= self.0 {
+            return In::Data(Bytes::from_static(b"now"));
+        }
+        cx.call_when_queued(self.0);
+        In::NotYet
+    }
+}
+
+#[test]
+fn a_firmware_may_wait_for_more_transfers() {
+    let calls = Arc::default();
+    let now = Instant::now();
+    let mut device = EmulatedDevice::new(Awaits(3, Arc::clone(&calls)), Speed::High, now).unwrap();
+    let mut id = 0;
+    let mut submit = |device: &mut EmulatedDevice, endpoint, kind| {
+        id += 1;
+        let id = TransferId(id);
+        device.submit(Transfer { id, endpoint, kind }, now.into());
+    };
+    let setup = Setup::from_bytes([0, 9, 1, 0, 0, 0, 0, 0]);
+    let configure = TransferKind::Control {
+        setup,
+        data: Bytes::new(),
+        room: 0,
+    };
+    submit(&mut device, EndpointAddress::CONTROL, configure);
+    assert_eq!(device.completion().unwrap().status, Status::Done);
+    for _ in 0..3 {
+        assert!(device.completion().is_none());
+        submit(&mut device, IN, TransferKind::In { length: 64 });
+    }
+    assert_eq!(device.completion().unwrap().data.to_vec(), b"now");
+    assert!(device.completion().is_none());
+    // Not asked at the second one, which was not enough; asked about the next one once the first had ended.
+    let calls = calls.lock().unwrap();
+    assert!(
+        calls.starts_with(&[1, 3, 2]) && !calls[2..].iter().any(|it| *it != 2),
+        "{calls:?}"
+    );
+}
