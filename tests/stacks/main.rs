@@ -315,7 +315,10 @@ fn systemd_is_told_when_it_is_ready_and_when_it_ends() {
 
 fn what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not() {
     let bench = Bench::with(PACKAGE);
-    bench.run(&["--device", "osr-fx2"]).end(Signal::KILL);
+    let killed = bench.run(&["--device", "osr-fx2"]);
+    // What it has been about to start would have its socket for a moment.
+    killed.wait_for("2010");
+    killed.end(Signal::KILL);
     assert!(bench.control().exists());
     let run = bench.run(&["--device", "osr-fx2"]);
     run.wait_for("2010");

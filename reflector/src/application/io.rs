@@ -71,7 +71,11 @@ impl Io {
     pub fn has_ended(&self) -> bool {
         let (link, number) = (self.0.link(), self.0.call().number);
         link.look();
-        link.with(|state| state.core.core.has_ended(number))
+        link.with(|state| {
+            let core = &mut state.core.core;
+            core.expire(Instant::now());
+            core.has_ended(number)
+        })
     }
 
     /// Asks for it back. It ends in its time, and tells how.

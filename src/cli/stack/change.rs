@@ -10,8 +10,8 @@ use super::control::Control;
 /// Which stacks the system's sleep is about.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-It waits until the drivers have done it, or could not; that takes no longer than their packages' deadlines. A stack that starts meanwhile
-starts awake.
+It waits until the drivers have done it, or could not; that takes no longer than their packages' deadlines. A stack that starts \
+meanwhile starts awake.
 
 A unit that goes along with the system's sleep (systemd), /etc/systemd/system/usbwright-sleep.service:
   [Unit]
@@ -36,7 +36,7 @@ pub(super) struct PowerArguments {
 /// Which stacks are meant.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A stack that is stopped has its files open and its requests waiting, but its drivers have let go of their hardware. Then its device can be
+A stack that is stopped has its files open and its requests waiting, but its drivers have let go of their hardware. Then its device can be \
 reset, and the stack started again.")]
 pub(super) struct PnpArguments {
     /// The devices, as `usbwright stack list` tells them.
