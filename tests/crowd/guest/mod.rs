@@ -18,10 +18,13 @@ use self::{
 /// How long anything may take; nothing takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a device of such a SPEC is to do.
+type Loads = fn(&Attached, &str) -> Vec<Load>;
+
 /// The devices, each with what it is to do.
-fn devices(folder: &str) -> Vec<(String, fn(&Attached, &str) -> Vec<Load>)> {
+fn devices(folder: &str) -> Vec<(String, Loads)> {
     let pty = |name: &str| format!("serial,pty={folder}/{name}");
-    let mut devices: Vec<(String, fn(&Attached, &str) -> Vec<Load>)> = Vec::new();
+    let mut devices: Vec<(String, Loads)> = Vec::new();
     for speed in ["full", "high", "super", "full", "high", "super"] {
         devices.push((format!("gadget-zero,speed={speed}"), loads::usbtest));
     }
