@@ -18,7 +18,7 @@ use self::{
 /// How long anything may take; nothing takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a device is to do, with a folder for it.
+/// What a device of such a SPEC is to do.
 type Loads = fn(&Attached, &str) -> Vec<Load>;
 
 /// The devices, each with what it is to do.
