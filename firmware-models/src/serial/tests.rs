@@ -195,6 +195,27 @@ fn linux_has_no_more_under_way_than_its_terminal_takes() {
 }
 
 #[test]
+fn linux_has_a_pause_in_which_it_moves_bytes_to_its_terminal() {
+    let (mut host, terminal) = port(Speed::High);
+    offer(&terminal, vec![5; 256 << 10]);
+    host.pass(Duration::ZERO);
+    let (mut came, mut due) = (0, 16);
+    while due > 0 {
+        for _ in 0..due {
+            host.read(DATA_IN, 1024);
+        }
+        due = full(&mut host, 1024);
+        came += due;
+        offer(&terminal, vec![5; 16 << 10]);
+    }
+    assert_eq!(came, 256);
+    host.pass(Duration::from_micros(3900));
+    assert_eq!(full(&mut host, 1024), 0);
+    host.pass(Duration::from_micros(100));
+    assert!(full(&mut host, 1024) > 0);
+}
+
+#[test]
 fn linux_whose_program_reads_now_and_then_gets_no_more_than_it_can_hold() {
     let (mut host, terminal) = port(Speed::High);
     offer(&terminal, vec![5; 256 << 10]);

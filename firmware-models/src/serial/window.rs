@@ -11,7 +11,12 @@ const PACKETS: usize = 2;
 /// Bytes that may be under way. A terminal takes 4095 at a time (`N_TTY_BUF_SIZE` in `drivers/tty/n_tty.c`), and asks for more when it
 /// has given them away: with fewer under way than that, what waits in front of it becomes less each time.
 const BYTES: usize = 2048;
-/// Answers that are given to any host before it is waited for it; Linux holds 640 KiB (`TTYB_DEFAULT_MEM_LIMIT` in `drivers/tty/tty_buffer.c`).
+/// Bytes that are sent without a pause. Linux moves them to its terminal in a thread of its own, which busy ones can keep from a processor
+/// meanwhile; what it holds is 640 KiB (`TTYB_DEFAULT_MEM_LIMIT` in `drivers/tty/tty_buffer.c`).
+const BURST: usize = 256 << 10;
+/// What is after them: long enough for everybody else to go to sleep.
+const PAUSE: Duration = Duration::from_millis(4);
+/// Answers that are given to any host before it is waited for it.
 const FREE: usize = 32;
 /// How long it is waited for a host that asks for no more, at first and at the most.
 const PATIENCE: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(16)];
@@ -31,6 +36,10 @@ pub(super) struct Window {
     /// Answers that are given although there are not enough.
     granted: usize,
     patience: Duration,
+    /// Bytes that are left of the burst.
+    left: usize,
+    /// When the pause after it ends.
+    pause: Option<Instant>,
 }
 
 impl Window {
@@ -42,6 +51,8 @@ impl Window {
             here: Some(0),
             granted: FREE,
             patience: PATIENCE[0],
+            left: BURST,
+            pause: None,
         }
     }
 
@@ -54,6 +65,29 @@ impl Window {
         if room != self.transfer {
             return true;
         }
+        if self.pauses(cx) || !self.has_enough(cx) {
+            return false;
+        }
+        self.left -= self.transfer;
+        true
+    }
+
+    /// Whether it is the pause after a burst.
+    fn pauses(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.left >= self.transfer {
+            return false;
+        }
+        let ends = *self.pause.get_or_insert_with(|| cx.now() + PAUSE);
+        if cx.now() < ends {
+            cx.wake_at(ends);
+            return true;
+        }
+        (self.left, self.pause) = (BURST, None);
+        false
+    }
+
+    /// Whether the host keeps enough transfers here, or has been waited for.
+    fn has_enough(&mut self, cx: &mut Context<'_>) -> bool {
         let (queued, under_way) = (cx.queued(), (BYTES / self.transfer).max(1));
         let enough = (self.most + 1).saturating_sub(under_way);
         if queued >= enough {
