@@ -1,5 +1,7 @@
 //! One client's session with one device: commands in, replies out, no I/O.
 
+mod body;
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -9,21 +11,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tracing::{debug, trace};
 use usbwright_protocol::{
-    Completion, Direction, EndpointAddress, IsoPacket, Now, Port, Setup, Status, Transfer,
-    TransferId, TransferKind, TransferType,
+    Completion, EndpointAddress, IsoPacket, Now, Port, Status, Transfer, TransferId,
     usbip::{
-        errno::{ECONNRESET, ENOMEM, EPROTO},
-        urb::{
-            Command, CommandError, HEADER_SIZE, ISO_PACKET_SIZE, Reply, Submit, SubmitReply,
-            ZERO_PACKET, decode_iso_packet, encode_iso_packet,
-        },
+        errno::{ECONNRESET, ENOMEM},
+        urb::{Command, HEADER_SIZE, Reply, Submit, SubmitReply, encode_iso_packet},
     },
 };
-use usbwright_wire_io::{LARGE, Outbox};
+use usbwright_wire_io::Outbox;
 
+use self::body::Body;
+pub use self::error::SessionError;
 use super::{
     Limits,
     meter::{Meter, Place},
@@ -33,8 +33,6 @@ use crate::counters::DeviceCounters;
 
 /// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
-/// Where transfers wait already, a payload smaller than this is copied out of the buffer that it came in.
-const COPIED_BELOW: usize = LARGE / 4;
 /// Unlinks that may wait for their submits.
 const OVERTAKEN_MOST: usize = 1024;
 
@@ -48,47 +46,6 @@ pub(super) enum Need {
     Room,
     /// So many bytes of input in all.
     Input(usize),
-}
-
-/// What a client did that no client may; its connection is closed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SessionError {
-    /// A header that can't be meant.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// A transfer larger than the server's limit.
-    #[error("transfer {sequence} is of {length} bytes, over the limit of {limit}")]
-    TooLong {
-        /// The transfer's number.
-        sequence: u32,
-        /// Its length.
-        length: u32,
-        /// [`Limits::transfer`].
-        limit: u32,
-    },
-    /// More isochronous packets than the server's limit.
-    #[error("transfer {sequence} has {packets} isochronous packets, over the limit of {limit}")]
-    TooManyPackets {
-        /// The transfer's number.
-        sequence: u32,
-        /// How many it has.
-        packets: u32,
-        /// [`Limits::iso_packets`].
-        limit: u32,
-    },
-    /// An isochronous packet outside its transfer's buffer, or packets that overlap.
-    #[error(
-        "transfer {sequence}: isochronous packet {packet} lies outside of the transfer's buffer or over another"
-    )]
-    PacketWindow {
-        /// The transfer's number.
-        sequence: u32,
-        /// Which of its packets.
-        packet: usize,
-    },
-    /// Two outstanding transfers of one number.
-    #[error("transfer {0} was submitted while another of that number was under way")]
-    Duplicate(u32),
 }
 
 /// The state of a session between its commands.
@@ -195,7 +152,7 @@ impl Session {
                     self.unlink(sequence, target, port, now.instant());
                 }
                 Command::Submit(submit) => {
-                    let body = self.measure(&submit, port)?;
+                    let body = Body::measure(&submit, port, &self.limits)?;
                     let size = HEADER_SIZE + body.size();
                     if input.len() < size {
                         return Ok(Need::Input(size));
@@ -250,51 +207,6 @@ impl Session {
         unlinks.chain(port.deadline()).min()
     }
 
-    /// What follows a submit's header, checked against the limits before any of it is waited for.
-    fn measure(&self, submit: &Submit, port: &dyn Port) -> Result<Body, SessionError> {
-        let sequence = submit.sequence;
-        if submit.length > self.limits.transfer {
-            return Err(SessionError::TooLong {
-                sequence,
-                length: submit.length,
-                limit: self.limits.transfer,
-            });
-        }
-        let endpoint = match submit.endpoint {
-            0 => EndpointAddress::CONTROL,
-            number => EndpointAddress::new(number, submit.direction),
-        };
-        let transfer_type = port.transfer_type(endpoint);
-        let isochronous = transfer_type == Some(TransferType::Isochronous);
-        if isochronous && submit.packets > self.limits.iso_packets {
-            return Err(SessionError::TooManyPackets {
-                sequence,
-                packets: submit.packets,
-                limit: self.limits.iso_packets,
-            });
-        }
-        Ok(Body {
-            endpoint,
-            transfer_type,
-            isochronous,
-            payload: match submit.direction {
-                Direction::Out => submit.length as usize,
-                Direction::In => 0,
-            },
-            packets: if isochronous {
-                submit.packets as usize
-            } else {
-                0
-            },
-            promised: match (submit.direction, transfer_type) {
-                (Direction::In, Some(TransferType::Isochronous | TransferType::Interrupt)) => {
-                    submit.length as usize
-                }
-                _ => 0,
-            },
-        })
-    }
-
     fn submit(
         &mut self,
         submit: &Submit,
@@ -308,8 +220,13 @@ impl Session {
             return Err(SessionError::Duplicate(sequence));
         }
         self.last = Some(sequence);
-        let data = self.payload(body, input);
-        let packets = self.packets(submit, body, input)?;
+        // Where transfers wait already, this one is going to wait, too: it must not keep much more than itself alive.
+        let crowded = self.pending_on[body.endpoint.index()] > 0;
+        let data = body.take_payload(input, crowded);
+        let packets = match body.isochronous {
+            true => body.take_packets(submit, input, self.spare.pop().unwrap_or_default())?,
+            false => Vec::new(),
+        };
         if !self.overtaken.is_empty()
             && let Some(overtaken) = self.overtaken.remove(&sequence)
         {
@@ -329,7 +246,11 @@ impl Session {
             waited: None,
         };
         trace!(sequence, endpoint = %body.endpoint, length = submit.length, "submit");
-        match self.transfer_kind(submit, body, data, packets) {
+        let kind = match self.is_full(body) {
+            true => Err(-ENOMEM),
+            false => body.kind(submit, data, packets),
+        };
+        match kind {
             Ok(kind) => {
                 let transfer = Transfer {
                     id: TransferId(sequence.into()),
@@ -357,39 +278,10 @@ impl Session {
         Ok(())
     }
 
-    /// What to submit, or the status that refuses it.
-    fn transfer_kind(
-        &self,
-        submit: &Submit,
-        body: &Body,
-        data: Bytes,
-        packets: Vec<IsoPacket>,
-    ) -> Result<TransferKind, i32> {
+    /// Whether as much waits as may; one transfer may always.
+    fn is_full(&self, body: &Body) -> bool {
         let full = self.pending.len() >= self.limits.pending_transfers;
-        if full || self.held + body.held() > self.limits.pending_bytes && self.held > 0 {
-            return Err(-ENOMEM);
-        }
-        if submit.endpoint == 0 {
-            let setup: Setup = submit.setup();
-            if setup.length > 0 && setup.direction() != submit.direction {
-                return Err(-EPROTO);
-            }
-            return Ok(TransferKind::Control {
-                setup,
-                data,
-                room: submit.length,
-            });
-        }
-        Ok(match submit.direction {
-            _ if body.isochronous => TransferKind::Isochronous { data, packets },
-            Direction::In => TransferKind::In {
-                length: submit.length,
-            },
-            Direction::Out => TransferKind::Out {
-                data: data.into(),
-                zero_packet: submit.flags & ZERO_PACKET != 0,
-            },
-        })
+        full || self.held + body.held() > self.limits.pending_bytes && self.held > 0
     }
 
     fn refuse(&mut self, sequence: u32, pending: Pending, status: i32) {
@@ -411,49 +303,6 @@ impl Session {
         };
         let header = Reply::Submit(reply).encode();
         self.out.push_message(&header);
-    }
-
-    fn payload(&self, body: &Body, input: &mut BytesMut) -> Bytes {
-        // Where transfers wait already, this one is going to wait, too: it must not keep much more than itself alive.
-        if body.payload == 0 {
-            return Bytes::new();
-        }
-        let crowded = self.pending_on[body.endpoint.index()] > 0;
-        if crowded && body.payload < COPIED_BELOW {
-            let copy = Bytes::copy_from_slice(&input[..body.payload]);
-            input.advance(body.payload);
-            copy
-        } else {
-            input.split_to(body.payload).freeze()
-        }
-    }
-
-    fn packets(
-        &mut self,
-        submit: &Submit,
-        body: &Body,
-        input: &mut BytesMut,
-    ) -> Result<Vec<IsoPacket>, SessionError> {
-        if !body.isochronous {
-            return Ok(Vec::new());
-        }
-        let mut packets = self.spare.pop().unwrap_or_default();
-        packets.clear();
-        let (descriptions, _) = input[..body.packets * ISO_PACKET_SIZE].as_chunks();
-        packets.extend(descriptions.iter().map(decode_iso_packet));
-        input.advance(body.packets * ISO_PACKET_SIZE);
-        let mut total = 0u64;
-        for (packet, window) in packets.iter().enumerate() {
-            total += u64::from(window.length);
-            let end = u64::from(window.offset) + u64::from(window.length);
-            if end > submit.length.into() || total > submit.length.into() {
-                return Err(SessionError::PacketWindow {
-                    sequence: submit.sequence,
-                    packet,
-                });
-            }
-        }
-        Ok(packets)
     }
 
     fn unlink(&mut self, sequence: u32, target: u32, port: &mut dyn Port, now: Instant) {
@@ -566,29 +415,6 @@ impl Session {
         if let Some(unlink) = pending.unlink {
             reply_to_unlink(&mut self.out, unlink, 0);
         }
-    }
-}
-
-/// What follows a submit's header.
-struct Body {
-    endpoint: EndpointAddress,
-    transfer_type: Option<TransferType>,
-    isochronous: bool,
-    /// Bytes of OUT data.
-    payload: usize,
-    packets: usize,
-    /// Bytes that come when their time has come, whether or not the client reads: those of a periodic IN transfer.
-    promised: usize,
-}
-
-impl Body {
-    fn size(&self) -> usize {
-        self.payload + self.packets * ISO_PACKET_SIZE
-    }
-
-    /// What the transfer costs while it waits.
-    fn held(&self) -> usize {
-        self.size() + self.promised
     }
 }
 

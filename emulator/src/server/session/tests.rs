@@ -2,6 +2,8 @@
 
 use std::io::IoSlice;
 
+use usbwright_protocol::{Direction, usbip::urb::ISO_PACKET_SIZE};
+
 use super::*;
 use crate::{
     EmulatedDevice,
