@@ -5,10 +5,12 @@ mod life_support;
 use std::{
     sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 use usbwright_host_stack::{
-    Cancelable, Device, Handle, Io, Request, Rule, SendOptions, Stack, StopAction, StopNotice,
+    Cancelable, Device, Handle, Io, Request, RequestCompletionParams, Rule, SendError, SendOptions,
+    Stack, StopAction, StopNotice,
     status::{HResult, NtStatus, Win32Error},
 };
 
@@ -259,4 +261,78 @@ fn a_driver_is_asked_once_for_each_request_also_for_those_that_it_has_sent() {
         assert_eq!(read.wait().error(), Win32Error::OPERATION_ABORTED);
     }
     assert_eq!(stack.violations(), []);
+}
+
+/// Waits until an action in another thread is over; it fails where that takes long.
+fn within_a_minute(action: impl FnOnce() + Send + 'static) {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        action();
+        let _ = tell.send(());
+    });
+    told.recv_timeout(Duration::from_mins(1))
+        .expect("it takes too long");
+}
+
+/// A filter above a driver that keeps what it gets, of which the filter has sent a read on; it is never asked to stop.
+fn filtered() -> (Stack, Handle, Io) {
+    let log = Log::default();
+    let low = Recorder::new(&log).named("low").with(|device, _| {
+        let queue = device.manual_queue().default_queue();
+        queue.power_managed(false).create().map(drop)
+    });
+    let filter = Recorder::new(&log)
+        .named("filter")
+        .filter()
+        .with(|device, _| {
+            let target = device.default_target().clone();
+            let queue = device.parallel_queue().default_queue().power_managed(false);
+            let queue = queue.on_read(move |_, mut request, _| {
+                request.format_using_current_type();
+                let ended = |request: Request, params: &RequestCompletionParams| {
+                    request.complete_with_information(params.status(), params.information());
+                };
+                let sent = request.send_then(&target, SendOptions::new(), Arc::new(ended));
+                sent.unwrap_or_else(SendError::complete);
+            });
+            queue.create().map(drop)
+        });
+    let stack = Stack::builder()
+        .driver("low", low)
+        .driver("filter", filter)
+        .start()
+        .unwrap();
+    let handle = stack.open_and_wait().unwrap();
+    let read = handle.read(1);
+    (stack, handle, read)
+}
+
+#[test]
+fn what_a_driver_has_sent_that_is_not_asked_to_stop_is_taken_back_as_the_device_goes() {
+    let (stack, handle, read) = filtered();
+    let goes = stack.clone();
+    within_a_minute(move || goes.remove().unwrap());
+    assert_eq!(read.wait().error(), Win32Error::OPERATION_ABORTED);
+    assert_eq!(handle.read(1).wait().error(), Win32Error::DEVICE_REMOVED);
+    assert_eq!(stack.violations(), []);
+}
+
+#[test]
+fn what_such_a_driver_has_sent_is_taken_back_as_the_device_is_unplugged() {
+    let (stack, _handle, read) = filtered();
+    let goes = stack.clone();
+    within_a_minute(move || goes.surprise_remove());
+    assert_eq!(read.wait().error(), Win32Error::OPERATION_ABORTED);
+    assert_eq!(stack.violations(), []);
+}
+
+#[test]
+fn what_such_a_driver_has_sent_goes_on_while_the_device_sleeps() {
+    let (stack, _handle, read) = filtered();
+    let sleeps = stack.clone();
+    within_a_minute(move || {
+        sleeps.suspend().unwrap();
+        sleeps.resume().unwrap();
+    });
+    assert!(!read.has_ended());
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use support::{ECHO, PART, PEND, RELEASE, Setup, WHO, channels, name, until};
-use usbwright_host_stack::ControlCode;
+use usbwright_host_stack::{AccessRights, ControlCode, Method};
 use usbwright_reflector::{
     Event, HostInfo, NameSpace, Reflector, Rights, SecurityDescriptor, Subject,
     application::{Device, Io, OpenError, OpenOptions},
@@ -251,4 +251,23 @@ fn a_device_that_is_dropped_ends_what_was_begun() {
     let waits = kept_waiting(&setup, &device, 1).pop().unwrap();
     drop(device);
     assert_eq!(waits.wait().status, NtStatus::CANCELLED);
+}
+
+#[test]
+fn a_control_code_that_wants_more_than_the_file_was_opened_for_never_gets_to_the_driver() {
+    const GENERIC_READ: u32 = 0x8000_0000;
+    let setup = Setup::new();
+    let options = OpenOptions::new(name()).name_space(setup.space.clone());
+    let reader = options.access(GENERIC_READ).open().unwrap();
+    let ended = |device: &Device, access| {
+        let code = ControlCode::new(0x22, 0x900, Method::Buffered, access);
+        device.control(code, "", 0).wait().error()
+    };
+    for access in [AccessRights::Write, AccessRights::ReadWrite] {
+        assert_eq!(ended(&reader, access), Win32Error::ACCESS_DENIED);
+    }
+    let unknown = Win32Error::INVALID_FUNCTION;
+    assert_eq!(ended(&reader, AccessRights::Read), unknown);
+    assert_eq!(ended(&reader, AccessRights::Any), unknown);
+    assert_eq!(ended(&setup.open(), AccessRights::ReadWrite), unknown);
 }

@@ -13,10 +13,7 @@ use self::state::Wanted;
 use crate::{
     device::Device,
     file::File,
-    request::{
-        Control, Parameters, Request, RequestId, SendError,
-        irp::{Asker, Irp},
-    },
+    request::{Control, Parameters, Request, RequestId, SendError, irp::Irp},
     status::{HResult, NtStatus, Win32Error},
     verifier::Rule,
 };
@@ -99,9 +96,7 @@ impl StopNotice {
     /// Asks for the request back from where the driver has sent it: it ends soon, and can be completed then.
     #[doc(alias = "CancelSentRequest")]
     pub fn cancel_sent(self) {
-        if let Some(send) = self.queue.send_of(&self.irp) {
-            self.irp.cancel(Asker::Sender(send));
-        }
+        self.queue.take_back(&self.irp);
     }
 }
 

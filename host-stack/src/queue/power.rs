@@ -6,13 +6,13 @@ use super::{Queue, QueueShared, StopAction, StopNotice};
 use crate::{
     request::{
         RequestId,
-        irp::{Irp, SendId},
+        irp::{Asker, Irp, SendId},
     },
     scheduler::Job,
 };
 
 impl QueueShared {
-    /// Cancels all there is, and refuses what comes: the device goes. Those that the driver has it is told to end.
+    /// Cancels all there is, and refuses what comes: the device goes. Those that the driver has it is told to end; where it can't be told, what it has sent is taken back.
     pub(crate) fn purge_for_removal(self: &Arc<Self>) {
         let mut state = self.lock();
         state.accepts = false;
@@ -40,18 +40,27 @@ impl QueueShared {
                 level.stopped = false;
             }
             drop(body);
-            if self.handlers().stop.is_some() {
-                device.post(Arc::new(TellStop {
+            match (&self.handlers().stop, action) {
+                (Some(_), _) => device.post(Arc::new(TellStop {
                     queue: Arc::clone(self),
                     irp,
                     action,
-                }));
+                })),
+                (None, StopAction::Purge) => self.take_back(&irp),
+                (None, StopAction::Suspend) => {}
             }
         }
     }
 
+    /// Asks for this queue's request back from where its driver has sent it, if it has.
+    pub(super) fn take_back(&self, irp: &Arc<Irp>) {
+        if let Some(send) = self.send_of(irp) {
+            irp.cancel(Asker::Sender(send));
+        }
+    }
+
     /// How this queue's request was sent on by its driver.
-    pub(super) fn send_of(&self, irp: &Irp) -> Option<SendId> {
+    fn send_of(&self, irp: &Irp) -> Option<SendId> {
         let body = irp.body();
         let level = body.levels.iter().position(|level| level.is_of(self))?;
         let serial = body.levels[level].sent.as_ref()?.serial;

@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use usbwright_host_stack::status::{NtStatus, Win32Error};
+use usbwright_host_stack::{
+    ControlCode,
+    status::{NtStatus, Win32Error},
+};
 use usbwright_ports::Violation;
 
+use super::access::Granted;
 use crate::wire::{Header, INLINE, LONGEST_REGION, MOST_REGIONS, MOST_REQUESTS, Part, kind};
 
 /// The most room for what comes in packets that the requests of a file may want together, in bytes.
@@ -36,6 +40,7 @@ pub(super) struct File<A> {
     /// Whoever has it open, as long as they are there.
     pub(super) to: Option<A>,
     pub(super) phase: Phase,
+    granted: Granted,
     /// The host's numbers of what is outstanding, by the application's.
     requests: BTreeMap<u64, u64>,
     /// The lengths of regions.
@@ -48,6 +53,7 @@ impl<A> File<A> {
         Self {
             to: Some(to),
             phase: Phase::New,
+            granted: Granted::default(),
             requests: BTreeMap::new(),
             regions: HashMap::new(),
             promised: 0,
@@ -80,6 +86,10 @@ impl<A> File<A> {
         };
         if self.phase != wanted {
             return Err(NtStatus::INVALID_HANDLE);
+        }
+        let code = ControlCode(header.code.get());
+        if header.kind.get() == kind::CONTROL && !self.granted.allows(code) {
+            return Err(NtStatus::ACCESS_DENIED);
         }
         let promised = self.promised + inline_room(header);
         // The last request is always possible.
@@ -128,7 +138,10 @@ impl<A> File<A> {
     pub(super) fn sent(&mut self, header: &Header, request: Option<u64>) {
         let region = header.output.region.get();
         match header.kind.get() {
-            kind::OPEN => self.phase = Phase::Opening,
+            kind::OPEN => {
+                self.phase = Phase::Opening;
+                self.granted = Granted::of(header.code.get());
+            }
             kind::CLOSE => self.phase = Phase::Closing,
             kind::REGION => drop(self.regions.insert(region, header.position.get())),
             kind::RELEASE => drop(self.regions.remove(&region)),

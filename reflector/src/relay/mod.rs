@@ -2,6 +2,7 @@
 //!
 //! A request is in the table from when it was sent until it ends, once: by the host's reply, or with the host. Whoever is at a file's other end is an `A`.
 
+mod access;
 mod file;
 mod record;
 

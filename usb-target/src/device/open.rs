@@ -128,12 +128,18 @@ pub(super) async fn describe(
     }
 }
 
-/// A control transfer for the enumeration. It is a future of a known type that borrows nothing: the compiler does not see through others
+/// A control transfer for the enumeration. What is not answered in time is asked once more, as Linux does (`usb_get_descriptor`): this process, or the device's,
+/// may have been stopped meanwhile.
+///
+/// It is a future of a known type that borrows nothing: the compiler does not see through others
 /// that they may go to another thread.
 fn ask(engine: &Arc<Engine>, setup: Setup) -> Pin<Box<dyn Future<Output = ControlAnswer> + Send>> {
     let engine = Arc::clone(engine);
     Box::pin(async move {
-        let answer = control::transfer(&engine, setup, Bytes::new()).await;
+        let mut answer = control::transfer(&engine, setup, Bytes::new()).await;
+        if answer.status() == Some(Status::TimedOut) {
+            answer = control::transfer(&engine, setup, Bytes::new()).await;
+        }
         ControlAnswer {
             status: answer.status().unwrap_or(Status::ProtocolError),
             data: answer.data.into_bytes(),

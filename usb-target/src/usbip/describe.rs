@@ -10,7 +10,7 @@ use usbwright_protocol::{
     usbip::operation::ExportedDevice,
 };
 
-use super::{Ended, RemotePort};
+use super::{Ended, RemotePort, patience::Patience};
 
 /// The configurations that are read, as many as Linux takes (`USB_MAXCONFIG`).
 const CONFIGURATIONS_MOST: u8 = 8;
@@ -28,20 +28,20 @@ pub(super) enum Undescribed {
     Ended(Ended),
 }
 
-/// Reads the configurations by `until`; those that can't be read or understood are left out.
+/// Reads the configurations before the patience ends; those that can't be read or understood are left out.
 pub(super) fn configurations(
     port: &mut RemotePort,
     device: &ExportedDevice,
-    until: Instant,
+    patience: &mut Patience,
 ) -> Result<Vec<ConfigurationDescriptor>, Undescribed> {
-    let descriptor = read(port, kind::DEVICE, 0, DEVICE, until)?;
+    let descriptor = read(port, kind::DEVICE, 0, DEVICE, patience)?;
     let count = match descriptor.as_deref().map(DeviceDescriptor::parse) {
         Some(Ok(descriptor)) => descriptor.configurations,
         _ => device.summary.configurations,
     };
     let mut configurations = Vec::new();
     for index in 0..count.min(CONFIGURATIONS_MOST) {
-        let Some(bytes) = configuration(port, index, until)? else {
+        let Some(bytes) = configuration(port, index, patience)? else {
             debug!(bus_id = device.bus_id, index, "configuration can't be read");
             continue;
         };
@@ -59,14 +59,14 @@ pub(super) fn configurations(
 fn configuration(
     port: &mut RemotePort,
     index: u8,
-    until: Instant,
+    patience: &mut Patience,
 ) -> Result<Option<Vec<u8>>, Undescribed> {
-    let head = read(port, kind::CONFIGURATION, index, HEAD, until)?;
+    let head = read(port, kind::CONFIGURATION, index, HEAD, patience)?;
     let Some(&[_, _, low, high, ..]) = head.as_deref() else {
         return Ok(None);
     };
     let total = u16::from_le_bytes([low, high]).max(HEAD);
-    read(port, kind::CONFIGURATION, index, total, until)
+    read(port, kind::CONFIGURATION, index, total, patience)
 }
 
 /// GET_DESCRIPTOR; `None` where the device refuses.
@@ -75,7 +75,7 @@ fn read(
     kind: u8,
     index: u8,
     length: u16,
-    until: Instant,
+    patience: &mut Patience,
 ) -> Result<Option<Vec<u8>>, Undescribed> {
     let setup = Setup {
         request_type: 0x80,
@@ -100,10 +100,9 @@ fn read(
             let came = completion.status == Status::Done;
             return Ok(came.then(|| completion.data.to_vec()));
         }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Undescribed::Late);
+        match patience.next(Instant::now()) {
+            Some(slice) => port.wait(slice),
+            None => return Err(Undescribed::Late),
         }
-        port.wait(left);
     }
 }

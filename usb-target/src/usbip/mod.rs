@@ -6,6 +6,7 @@ mod hang_up;
 mod inlet;
 mod operations;
 mod outstanding;
+mod patience;
 mod port;
 mod pump;
 mod remote;

@@ -18,6 +18,7 @@ use usbwright_wire_io::Outbox;
 use super::{
     Ended, RemoteDevice, RemoteError,
     describe::{self, Undescribed},
+    patience::Patience,
     pump::Pump,
     session::Session,
     window::Window,
@@ -97,7 +98,7 @@ impl RemotePort {
     }
 
     /// Takes over the stream socket of a device that has been imported, and reads its descriptors. It blocks, for 10 s at the
-    /// most. A device whose descriptors are malformed is taken nevertheless: the types of its endpoints are unknown.
+    /// most; time in which this process is stopped does not count. A device whose descriptors are malformed is taken nevertheless: the types of its endpoints are unknown.
     ///
     /// # Errors
     /// Where the connection ends, or the device does not answer in time.
@@ -112,8 +113,8 @@ impl RemotePort {
             past: Instant::now(),
             name: device.bus_id.clone(),
         };
-        let until = port.past + PATIENCE;
-        match describe::configurations(&mut port, device, until) {
+        let mut patience = Patience::new(PATIENCE, port.past);
+        match describe::configurations(&mut port, device, &mut patience) {
             Ok(configurations) => port.session.settings.describe(configurations),
             Err(Undescribed::Late) => {
                 return Err(RemotePortError::Silent {

@@ -1,7 +1,12 @@
 //! Opening a device, and the configuration that it has then.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use usbwright_target::{
-    ClaimError, ConfigurationError, OpenError, Options,
+    ClaimError, ConfigurationError, Device, OpenError, Options,
     protocol::{Status, descriptor::kind, request},
 };
 
@@ -179,4 +184,28 @@ fn a_device_can_be_left_with_no_configuration() {
     );
     let error = now(bench.device.set_configuration(3)).unwrap_err();
     assert!(matches!(error, ConfigurationError::Unknown { value: 3, has } if has == [1, 2]));
+}
+
+/// Opens a device that does not answer in time as often as this when it is asked for its device descriptor, and how often it was asked.
+fn silent_at_first(times: usize) -> (Result<Device, OpenError>, usize) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    let opened = edited::open(&Script::default(), move |setup, _| {
+        let is_late = asks(setup, kind::DEVICE) && counts.fetch_add(1, Ordering::Relaxed) < times;
+        is_late.then(|| (Status::TimedOut, Vec::new()))
+    });
+    (opened, asked.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_descriptor_that_is_not_told_in_time_is_asked_for_once_more() {
+    let (opened, asked) = silent_at_first(1);
+    assert_eq!((opened.unwrap().configuration(), asked), (Some(1), 2));
+}
+
+#[test]
+fn a_device_that_never_tells_its_descriptor_is_not_asked_for_ever() {
+    let (opened, asked) = silent_at_first(usize::MAX);
+    assert!(matches!(opened, Err(OpenError::Enumeration(_))));
+    assert_eq!(asked, 2);
 }
