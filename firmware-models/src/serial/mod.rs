@@ -29,7 +29,8 @@
 //!   XOFF are characters as any others.
 //! - **A host is guarded against itself.** Linux' driver asks for more before its terminal has given away what it has, 4095 bytes at a time,
 //!   and drops what does not fit: a program that reads slower than the port sends loses bytes, also of the kernel's own ACM gadget. This port
-//!   sends no more than 2 KiB that such a host has not asked to replace. It knows it by its transfers, of two packets each.
+//!   sends no more than 2 KiB that such a host has not asked to replace, and pauses for 4 ms after 256 KiB. It knows it by its transfers, of
+//!   two packets each.
 //! - **A line coding** that is none (no such parity, a rate of 0) stalls, and changes nothing. Whatever it says, bytes pass as they are, as
 //!   fast as they may.
 //! - **A break** of 65,535 ms lasts until the host ends it, another one as long as it says, by the device's clock. It is told to the
