@@ -15,7 +15,7 @@ pub enum SessionError {
         sequence: u32,
         /// Its length.
         length: u32,
-        /// [`Limits::transfer`].
+        /// [`Limits::transfer`](crate::server::Limits::transfer).
         limit: u32,
     },
     /// More isochronous packets than the server's limit.
@@ -25,7 +25,7 @@ pub enum SessionError {
         sequence: u32,
         /// How many it has.
         packets: u32,
-        /// [`Limits::iso_packets`].
+        /// [`Limits::iso_packets`](crate::server::Limits::iso_packets).
         limit: u32,
     },
     /// An isochronous packet outside its transfer's buffer, or packets that overlap.
