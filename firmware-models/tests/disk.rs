@@ -20,3 +20,14 @@ proptest! {
         disk_engine::run(&script);
     }
 }
+
+/// Among them are those that once showed a fault, of the disk or of the model.
+#[test]
+fn a_disk_does_as_its_model_does_with_what_the_fuzz_target_begins_with() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/disk");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let seed = seed.unwrap().path();
+        println!("{}", seed.display());
+        disk_engine::run(&std::fs::read(seed).unwrap());
+    }
+}

@@ -195,6 +195,7 @@ fn model(number: usize, shape: u8) -> reference::Unit {
         attention: Some(RESET),
         sense: reference::NO_SENSE,
         stopped: false,
+        overtaken: false,
     }
 }
 

@@ -112,6 +112,8 @@ pub(super) struct Unit {
     /// Why the last command failed.
     pub(super) sense: Sense,
     pub(super) stopped: bool,
+    /// The disk may have gone on to commands that come after the one that ends here.
+    pub(super) overtaken: bool,
 }
 
 impl Unit {

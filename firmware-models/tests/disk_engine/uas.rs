@@ -199,7 +199,7 @@ impl Bench<'_> {
                 None => Err(vec![NO_UNIT]),
             };
             let result = match begun {
-                Ok(plan) if plan.is_without_data() => self.units[lun].finish(&plan, &[]),
+                Ok(plan) if plan.is_without_data() => self.finish(lun, &plan, &[]),
                 Ok(plan) => {
                     self.activate(tag, lun, plan);
                     continue;
@@ -209,6 +209,12 @@ impl Bench<'_> {
             let status = Unit::Status(result);
             self.session.expected.push_back((tag, status));
         }
+    }
+
+    fn finish(&mut self, lun: usize, plan: &Plan, sent: &[u8]) -> Result<(), Failure> {
+        let unit = &mut self.units[lun];
+        unit.overtaken = !self.session.waiting.is_empty();
+        unit.finish(plan, sent)
     }
 
     fn activate(&mut self, tag: u16, lun: usize, plan: Plan) {
@@ -292,7 +298,7 @@ impl Bench<'_> {
         let sent: &[u8] = if plan.is_to_host() { &[] } else { &moved.data };
         let result = match plan.is_to_host() && !ended {
             true => Ok(()),
-            false => self.units[lun].finish(plan, sent),
+            false => self.finish(lun, plan, sent),
         };
         if plan.is_to_host() {
             self.units[lun].check_told(plan, &moved.data, result.is_ok() && ended);
