@@ -70,11 +70,7 @@ impl Listener {
     /// Where the socket can't be made, as where one is in use.
     pub fn bind(address: &ControlAddress, devices: &Devices) -> io::Result<Self> {
         let path = address.path();
-        let refused = std::os::unix::net::UnixStream::connect(path).err();
-        if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            fs::remove_file(path)?;
-        }
-        let socket = UnixListener::bind(path)?;
+        let socket = UnixListener::from_std(usbwright_wire_io::listen(path)?)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         Ok(Self::accept_at(socket, address.clone(), true, devices))
     }

@@ -103,11 +103,7 @@ impl Drop for Listener {
 }
 
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let refused = std::os::unix::net::UnixStream::connect(path).err();
-    if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        fs::remove_file(path)?;
-    }
-    let socket = UnixListener::bind(path)?;
+    let socket = UnixListener::from_std(usbwright_wire_io::listen(path)?)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     Ok(socket)
 }

@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -122,24 +122,11 @@ fn listen(place: &Place) -> io::Result<Listening> {
                 socket: Listener::Tcp(listener),
             }
         }
-        Place::Unix(path) => {
-            remove_stale(path)?;
-            let listener = UnixListener::bind(path)?;
-            listener.set_nonblocking(true)?;
-            Listening {
-                place: place.clone(),
-                socket: Listener::Unix(listener),
-            }
-        }
+        Place::Unix(path) => Listening {
+            place: place.clone(),
+            socket: Listener::Unix(usbwright_wire_io::listen(path)?),
+        },
     })
-}
-
-/// Removes the file of a socket that nobody listens at any more.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => Ok(()),
-    }
 }
 
 /// Connects, and again where the connection is lost.

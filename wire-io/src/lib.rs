@@ -7,6 +7,7 @@
 mod bell;
 mod intake;
 mod linger;
+mod listen;
 mod outbox;
 mod receive;
 mod socket;
@@ -14,6 +15,7 @@ mod socket;
 pub use bell::Bell;
 pub use intake::{Intake, LARGE};
 pub use linger::{Awake, Linger, longest};
+pub use listen::listen;
 pub use outbox::Outbox;
 pub use receive::{Wait, receive};
 pub use socket::widen;

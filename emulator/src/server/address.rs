@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
     str::FromStr,
     task::{Context, Poll},
@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream},
 };
 use usbwright_protocol::usbip;
-use usbwright_wire_io::widen;
+use usbwright_wire_io::{listen, widen};
 
 use super::Inherited;
 
@@ -89,7 +89,7 @@ enum ListeningSocket {
 }
 
 impl Listener {
-    pub(super) async fn bind(address: &Address) -> io::Result<Self> {
+    pub(super) fn bind(address: &Address) -> io::Result<Self> {
         Ok(match address {
             Address::Tcp(address) => {
                 let listener = bind_tcp(*address)?;
@@ -100,9 +100,9 @@ impl Listener {
                 }
             }
             Address::Unix(path) => {
-                remove_stale(path).await?;
+                let socket = listen(path)?;
                 Self {
-                    socket: ListeningSocket::Unix(UnixListener::bind(path)?),
+                    socket: ListeningSocket::Unix(UnixListener::from_std(socket)?),
                     address: address.clone(),
                     made_here: true,
                 }
@@ -168,16 +168,6 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(128)
-}
-
-/// Removes the file of a UNIX socket that nobody listens at any more.
-async fn remove_stale(path: &Path) -> io::Result<()> {
-    match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Has a client that has vanished noticed within 15 s, so that its device is free again.
@@ -294,7 +284,7 @@ mod tests {
             .unwrap();
         let accepted = runtime.block_on(async {
             let address = Address::Tcp("127.0.0.1:0".parse().unwrap());
-            let listener = Listener::bind(&address).await.unwrap();
+            let listener = Listener::bind(&address).unwrap();
             let Address::Tcp(bound) = listener.address() else {
                 panic!("it listens elsewhere");
             };

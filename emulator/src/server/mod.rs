@@ -106,7 +106,7 @@ impl Server {
     /// # Errors
     /// Where the address can't be listened at.
     pub async fn listen(&mut self, address: &Address) -> io::Result<Address> {
-        Ok(self.accept_at(Listener::bind(address).await?))
+        Ok(self.accept_at(Listener::bind(address)?))
     }
 
     /// Begins to listen at a socket that somebody else has opened, and tells where it is. Must be called within a tokio runtime that has
