@@ -317,10 +317,15 @@ impl Lease {
     /// Says whom to wake when the device is unplugged from the bus; at once, if it has been.
     pub fn set_waker(&self, waker: Waker) {
         let mut state = self.bus.state();
-        match state.slots.get_mut(&self.bus_id) {
-            Some(slot) if slot.serial == self.serial => slot.holder = Holder::Lease(Some(waker)),
-            _ => waker.wake(),
-        }
+        let slot = state.slots.get_mut(&self.bus_id);
+        let Some(slot) = slot.filter(|slot| slot.serial == self.serial) else {
+            drop(state);
+            return waker.wake();
+        };
+        let before = std::mem::replace(&mut slot.holder, Holder::Lease(Some(waker)));
+        // A waker is woken and dropped when the lock is free again: it may use the bus.
+        drop(state);
+        drop(before);
     }
 
     /// Whether the device has been unplugged from the bus, or by its own fault.
@@ -369,6 +374,32 @@ mod tests {
 
     use super::*;
     use crate::testing::waiting_device;
+
+    /// Looks at a bus when it is woken.
+    struct Looks(Bus, Mutex<Option<usize>>);
+
+    impl std::task::Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            *self.1.lock().unwrap() = Some(self.0.devices().len());
+        }
+    }
+
+    #[test]
+    fn whoever_is_woken_as_a_device_is_unplugged_may_use_the_bus() {
+        let now = Instant::now();
+        let bus = Bus::new();
+        for unplugged_before in [false, true] {
+            let bus_id = bus.plug(Box::new(waiting_device(now).0), None).unwrap();
+            let lease = bus.lease(&bus_id, now).unwrap();
+            let looks = Arc::new(Looks(bus.clone(), Mutex::default()));
+            if unplugged_before {
+                bus.unplug(&bus_id);
+            }
+            lease.set_waker(Waker::from(Arc::clone(&looks)));
+            bus.unplug(&bus_id);
+            assert_eq!(*looks.1.lock().unwrap(), Some(0));
+        }
+    }
 
     #[test]
     fn what_a_holder_left_behind_is_not_told_to_the_next() {

@@ -83,8 +83,9 @@ fn wake_in_time() {
 
 struct Link<'a> {
     socket: &'a Arc<OwnedFd>,
-    lease: Lease,
+    /// It goes before the lease: what it counts is settled before another session can have the device.
     session: Session,
+    lease: Lease,
     intake: Intake,
     /// Whether the socket had nothing left when it was last read.
     drained: bool,

@@ -11,6 +11,8 @@ mod meter;
 mod operations;
 mod room;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, io, sync::Arc};
 
@@ -159,11 +161,12 @@ async fn accept(listener: Listener, visitor: Visitor, visitors: Arc<Semaphore>) 
     let mut stop = visitor.stop.clone();
     let accepting = async {
         loop {
-            let Ok(permit) = Arc::clone(&visitors).acquire_owned().await else {
-                return;
-            };
             match listener.accept().await {
                 Ok(connection) => {
+                    // Not before it is accepted: a listener whom nobody visits keeps no visitor out elsewhere.
+                    let Ok(permit) = Arc::clone(&visitors).acquire_owned().await else {
+                        return;
+                    };
                     let visitor = visitor.clone();
                     connections.spawn(async move {
                         let peer = connection.peer().to_owned();

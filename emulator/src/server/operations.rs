@@ -124,12 +124,8 @@ impl Visitor {
     async fn attend(&mut self, connection: Connection, lease: Lease) -> Result<(), VisitError> {
         let bus_id = lease.bus_id().clone();
         let peer = connection.peer().to_owned();
-        let socket: Arc<OwnedFd> = Arc::new(connection.into_socket()?);
-        info!(%peer, busid = %bus_id, "imported");
-        if let Some(observer) = &self.observer {
-            observer.attached(&bus_id, &peer);
-        }
-        let (ended, end) = oneshot::channel();
+        let socket = Arc::new(connection.into_socket()?);
+        let (ended, mut end) = oneshot::channel();
         let limits = self.limits;
         let path = Arc::clone(&socket);
         thread::Builder::new()
@@ -139,12 +135,15 @@ impl Visitor {
                 let reason = link::serve(&path, lease, limits);
                 let _ = ended.send(reason);
             })?;
-        let mut end = end;
+        let path = Path(socket);
+        info!(%peer, busid = %bus_id, "imported");
+        if let Some(observer) = &self.observer {
+            observer.attached(&bus_id, &peer);
+        }
         let reason = tokio::select! {
             reason = &mut end => log_end(&peer, &bus_id, reason.ok()),
             () = stopped(&mut self.stop) => {
-                // The thread sees the end of the stream, and gives the device back.
-                let _ = rustix::net::shutdown(&*socket, rustix::net::Shutdown::Both);
+                drop(path);
                 let _ = end.await;
                 "the server ends".to_owned()
             }
@@ -153,6 +152,16 @@ impl Visitor {
             observer.released(&bus_id, &peer, &reason);
         }
         Ok(())
+    }
+}
+
+/// The socket of a data path, whose thread sees the end of the stream when this is dropped, and gives the device back.
+struct Path(Arc<OwnedFd>);
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        // It fails where the client has left, which ends the path as well.
+        let _ = rustix::net::shutdown(&*self.0, rustix::net::Shutdown::Both);
     }
 }
 
