@@ -4,7 +4,7 @@ use std::{io, ops::Range};
 
 use super::{
     commands::number,
-    reference::{BEYOND, Failure, NO_MEDIUM, Place, Plan, Sense, Then, Unit, Work},
+    reference::{BEYOND, CHANGED, Failure, NO_MEDIUM, Place, Plan, Sense, Then, Unit, Work},
 };
 
 pub(super) const CUT_SHORT: Sense = (0xb, 0x4b00);
@@ -62,9 +62,10 @@ impl Unit {
         }
     }
 
-    /// Its user may have taken the medium out since the command began.
+    /// Its user may have taken the medium out since the command began, and put one in.
     fn is_loaded(&self) -> Result<(), Failure> {
         match self.place {
+            Place::Drive if self.changed => Err(vec![CHANGED]),
             Place::Drive => Ok(()),
             _ => Err(vec![NO_MEDIUM]),
         }

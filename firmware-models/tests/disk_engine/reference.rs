@@ -22,7 +22,7 @@ const LENGTH: Sense = (5, 0x1a00);
 /// What a unit answers that has no such page to tell.
 pub(super) const NOT_TOLD: [Sense; 2] = [FIELD, (5, 0x3900)];
 const PREVENTED: Sense = (5, 0x5302);
-const CHANGED: Sense = (6, 0x2800);
+pub(super) const CHANGED: Sense = (6, 0x2800);
 const PROTECTED: Sense = (7, 0x2700);
 
 /// Why a command may fail. Where several things are wrong with it, any of them may be told.

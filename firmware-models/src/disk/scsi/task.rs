@@ -75,7 +75,7 @@ impl Unit {
     /// Reads up to `most` bytes of a run: whole packets, unless it ends before.
     pub(super) fn read(&self, run: &mut Run, most: usize, packet: usize) -> Result<Bytes, Sense> {
         let most = (most as u64).min(run.left).min(ZEROS.len() as u64) as usize;
-        let mut loaded = self.loaded();
+        let mut loaded = self.still_loaded()?;
         let medium = loaded.medium()?;
         let data = read_packets(medium, run.at, most, packet)
             .map_err(|error| Sense::of_read(&error, self.block_of(run.at)))?;
@@ -84,7 +84,7 @@ impl Unit {
     }
 
     pub(super) fn write(&self, run: &mut Run, data: &[u8]) -> Result<(), Sense> {
-        self.loaded()
+        self.still_loaded()?
             .medium()?
             .write(run.at, data)
             .map_err(|error| Sense::of_write(&error, self.block_of(run.at)))?;
@@ -110,7 +110,7 @@ impl Unit {
         let mut budget = STEP;
         match work {
             Work::Flush => {
-                let result = self.loaded().medium()?.flush();
+                let result = self.still_loaded()?.medium()?.flush();
                 result.map_err(|error| Sense::of_flush(&error))?;
                 self.drive.note_flush();
                 Ok(false)
@@ -135,7 +135,7 @@ impl Unit {
             }
             Work::Discard(runs) => {
                 for run in runs {
-                    let result = self.loaded().medium()?.discard(run.at, run.left);
+                    let result = self.still_loaded()?.medium()?.discard(run.at, run.left);
                     result.map_err(|error| Sense::of_write(&error, self.block_of(run.at)))?;
                 }
                 Ok(false)

@@ -117,9 +117,21 @@ impl Unit {
         Loaded(self.drive.tray())
     }
 
+    /// As [`loaded`](Self::loaded), for a command under way: a medium that was put in since is none of its business.
+    ///
+    /// # Errors
+    /// Where that is so, of which the next command tells as well.
+    pub(super) fn still_loaded(&self) -> Result<Loaded<'_>, Sense> {
+        let tray = self.drive.tray();
+        match tray.changed && tray.medium.is_some() {
+            true => Err(Sense::MEDIUM_MAY_HAVE_CHANGED),
+            false => Ok(Loaded(tray)),
+        }
+    }
+
     /// How many blocks the medium has; an error where the unit is not ready.
     pub(super) fn blocks(&self) -> Result<u64, Sense> {
-        let size = self.loaded().medium()?.size();
+        let size = self.still_loaded()?.medium()?.size();
         if self.stopped {
             return Err(Sense::STOPPED);
         }

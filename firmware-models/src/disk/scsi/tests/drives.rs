@@ -46,6 +46,30 @@ fn a_medium_that_is_taken_out_in_the_middle_of_a_command_fails_it() {
 }
 
 #[test]
+fn a_medium_that_is_put_in_in_the_middle_of_a_command_is_left_alone_by_it() {
+    let changed = Sense::MEDIUM_MAY_HAVE_CHANGED;
+    let swap = |drive: &Drive| {
+        drive.take(true).unwrap();
+        drive.insert(Box::new(Sparse::new(512))).unwrap();
+    };
+    let (mut host, drive) = removable(1 << 20);
+    let mut command = host.0.begin(0, &cdb_10(WRITE_10, 0, 0, 4));
+    assert_eq!(host.0.data_out(&mut command, &[7; 512]), 512);
+    swap(&drive);
+    host.0.data_out(&mut command, &[7; 512]);
+    assert_eq!(host.0.finish(&command), Err(changed));
+    assert_eq!(host.run(&READY), Err(changed));
+    assert_eq!(host.run(&cdb_10(READ_10, 0, 0, 1)), Ok(vec![0; 512]));
+
+    let (mut host, drive) = removable(1 << 20);
+    let mut command = host.0.begin(0, &cdb_10(READ_10, 0, 0, 4));
+    assert!(host.0.data_in(&mut command, 1024, 512).is_some());
+    swap(&drive);
+    assert_eq!(host.0.data_in(&mut command, 1024, 512), None);
+    assert_eq!(host.0.finish(&command), Err(changed));
+}
+
+#[test]
 fn the_host_ejects_and_loads_unless_removal_is_prevented() {
     let (mut host, drive) = removable(512);
     host.run(&PREVENT).unwrap();
