@@ -95,7 +95,8 @@ impl Terminal {
 
     /// As [`read`](Self::read); the waker is woken when there is something.
     pub fn poll_read(&self, cx: &mut Context<'_>, most: usize) -> Poll<Option<Bytes>> {
-        self.0.act(|wire| wire.poll_read(cx, most))
+        let (polled, _before) = self.0.act(|wire| wire.poll_read(cx, most));
+        polled
     }
 
     /// Gives bytes to the host, and waits until there is room for all of them. Where the future is dropped, some may have been taken.
@@ -111,6 +112,7 @@ impl Terminal {
     /// # Errors
     /// Where the device is gone.
     pub fn poll_write(&self, cx: &mut Context<'_>, data: &mut Bytes) -> Poll<Result<(), Gone>> {
-        self.0.act(|wire| wire.poll_write(cx, data))
+        let (polled, _before) = self.0.act(|wire| wire.poll_write(cx, data));
+        polled
     }
 }

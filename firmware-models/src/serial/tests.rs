@@ -291,6 +291,31 @@ impl Wake for Count {
     }
 }
 
+/// The waker of a task that has the terminal, and is over.
+struct Last(Terminal);
+
+impl Wake for Last {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.waiting();
+    }
+}
+
+#[test]
+fn the_last_waker_of_a_task_that_has_the_terminal_may_be_replaced() {
+    let (_host, terminal) = port(Speed::High);
+    let full = Bytes::from(vec![0; CAPACITY + 1]);
+    for _ in 0..2 {
+        let waker = Waker::from(Arc::new(Last(terminal.clone())));
+        let cx = &mut Context::from_waker(&waker);
+        assert!(terminal.poll_read(cx, 1).is_pending());
+        assert!(terminal.poll_write(cx, &mut full.clone()).is_pending());
+    }
+}
+
 #[test]
 fn both_ends_are_woken_when_they_can_go_on() {
     let (mut host, terminal) = port(Speed::High);

@@ -32,6 +32,9 @@ pub(super) struct Wire {
     writer: Option<Waker>,
 }
 
+/// What somebody gets who waits, and the waker of whoever waited before, to be dropped once the lock is free.
+type Polled<T> = (Poll<T>, Option<Waker>);
+
 impl Panel for Wire {
     type State = State;
 
@@ -66,17 +69,17 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         most: usize,
-    ) -> (bool, Poll<Option<Bytes>>) {
+    ) -> (bool, Polled<Option<Bytes>>) {
         if let Some(data) = self.output.pop(most.max(1)) {
             let wakes = self.blocked && self.output.room() >= CAPACITY / 2;
             self.blocked &= !wakes;
-            return (wakes, Poll::Ready(Some(data)));
+            return (wakes, (Poll::Ready(Some(data)), None));
         }
         if self.gone {
-            return (false, Poll::Ready(None));
+            return (false, (Poll::Ready(None), None));
         }
-        keep(&mut self.reader, cx);
-        (false, Poll::Pending)
+        let before = self.reader.replace(cx.waker().clone());
+        (false, (Poll::Pending, before))
     }
 
     /// Takes what is for the host off `data`; and tells whether the device is to be woken.
@@ -84,18 +87,18 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         data: &mut Bytes,
-    ) -> (bool, Poll<Result<(), Gone>>) {
+    ) -> (bool, Polled<Result<(), Gone>>) {
         if self.gone {
-            return (false, Poll::Ready(Err(Gone)));
+            return (false, (Poll::Ready(Err(Gone)), None));
         }
         let taken = self.input.push(data, 1);
         *data = data.split_off(taken);
         let wakes = taken > 0 && std::mem::take(&mut self.starved);
         if data.is_empty() {
-            return (wakes, Poll::Ready(Ok(())));
+            return (wakes, (Poll::Ready(Ok(())), None));
         }
-        keep(&mut self.writer, cx);
-        (wakes, Poll::Pending)
+        let before = self.writer.replace(cx.waker().clone());
+        (wakes, (Poll::Pending, before))
     }
 
     /// Bytes that wait for the host.
@@ -122,13 +125,5 @@ impl Wire {
     pub(super) fn leave(&mut self) -> [Option<Waker>; 2] {
         self.gone = true;
         [self.reader.take(), self.writer.take()]
-    }
-}
-
-/// Keeps the waker of whoever waits.
-fn keep(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *place = Some(cx.waker().clone()),
     }
 }
