@@ -322,10 +322,12 @@ impl Bell {
     /// Says whom to wake; at once, if it has rung already.
     pub(crate) fn listen(&self, waker: Waker) {
         let mut state = self.state();
-        if state.rung {
-            waker.wake_by_ref();
-        }
-        state.listener = Some(waker);
+        let rung = state.rung.then(|| waker.clone());
+        let before = state.listener.replace(waker);
+        // Wakers are woken and dropped when the lock is free: they may look at the device.
+        drop(state);
+        drop(before);
+        rung.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -337,8 +339,32 @@ impl Wake for Bell {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut state = self.state();
         state.rung = true;
-        if let Some(listener) = &state.listener {
-            listener.wake_by_ref();
+        let listener = state.listener.clone();
+        drop(state);
+        listener.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks at a bell when it is woken.
+    struct Looks(Arc<Bell>, Mutex<u32>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            *self.1.lock().unwrap() += u32::from(self.0.take());
         }
+    }
+
+    #[test]
+    fn whoever_is_woken_may_look_at_the_device_at_once() {
+        let bell = Arc::<Bell>::default();
+        let looks = Arc::new(Looks(Arc::clone(&bell), Mutex::default()));
+        bell.wake_by_ref();
+        bell.listen(Waker::from(Arc::clone(&looks)));
+        bell.wake_by_ref();
+        assert_eq!(*looks.1.lock().unwrap(), 2);
     }
 }

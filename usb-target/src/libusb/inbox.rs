@@ -57,15 +57,17 @@ impl Inbox {
     /// Sets whom to wake; wakes them at once where there are events already.
     pub(super) fn set_waker(&self, waker: Waker) {
         let mut state = self.lock();
-        if !state.events.is_empty() {
-            waker.wake_by_ref();
-        }
-        state.waker = Some(waker);
+        let filled = (!state.events.is_empty()).then(|| waker.clone());
+        let before = state.waker.replace(waker);
+        // Wakers are woken and dropped when the lock is free: they may look into the inbox.
+        drop(state);
+        drop(before);
+        filled.into_iter().for_each(Waker::wake);
     }
 
     /// Wakes nobody from now on.
     pub(super) fn forget_waker(&self) {
-        self.lock().waker = None;
+        let _waker = self.lock().waker.take();
     }
 
     /// Blocks until there is an event or the time has come; whether there is one.
@@ -124,6 +126,27 @@ mod tests {
         ));
         inbox.push(Event::Gone);
         assert_eq!(woken(), 2);
+    }
+
+    /// Looks into an inbox when it is woken.
+    struct Looks(Arc<Inbox>, AtomicUsize);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let mut events = VecDeque::new();
+            self.0.take(&mut events);
+            self.1.fetch_add(events.len(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_owner_may_look_into_it_as_it_is_woken() {
+        let inbox = Arc::new(Inbox::default());
+        let looks = Arc::new(Looks(Arc::clone(&inbox), AtomicUsize::new(0)));
+        inbox.push(Event::Gone);
+        inbox.set_waker(looks.clone().into());
+        inbox.push(Event::Gone);
+        assert_eq!(looks.1.load(Ordering::Relaxed), 2);
     }
 
     #[test]
