@@ -4,7 +4,7 @@ use std::{
     io::{self, Read, Write},
     net::{TcpStream, ToSocketAddrs},
     os::{fd::OwnedFd, unix::net::UnixStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use socket2::{SockRef, Socket};
@@ -13,10 +13,15 @@ use usbwright_protocol::usbip::operation::{
 };
 use usbwright_wire_io::widen;
 
-use super::Remote;
+use super::{
+    Remote,
+    patience::{Patience, SLICE},
+};
 
 /// How long a server may take to be reached, and to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Devices that a server may list: one of Linux has far fewer.
+const DEVICES_MOST: u32 = 1 << 16;
 
 /// Why a server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,14 @@ pub enum RemoteError {
         /// What it answered.
         status: ReplyStatus,
     },
+    /// It lists more than can be meant.
+    #[error("the server at {remote} lists {count} devices, more than any has ({DEVICES_MOST})")]
+    TooMany {
+        /// Where it is.
+        remote: Remote,
+        /// How many it says there are.
+        count: u32,
+    },
     /// It refused a device.
     #[error(
         "can't import {bus_id} from {remote}: {status} (`usbwright list {remote}` tells what there is)"
@@ -78,12 +91,18 @@ pub enum RemoteError {
 }
 
 impl Remote {
-    /// The devices that the server exports.
+    /// The devices that the server exports. It blocks, for 20 s at the most if the server is slow; time in which this process is stopped does
+    /// not count.
     ///
     /// # Errors
-    /// Where it can't be reached or understood, or refuses.
+    /// Where it can't be reached or understood, does not answer in time, or refuses.
     pub fn list(&self) -> Result<Vec<ExportedDevice>, RemoteError> {
-        let mut link = Link::open(self)?;
+        self.list_within(TIMEOUT)
+    }
+
+    /// The devices, if all of them are told in that time.
+    fn list_within(&self, patience: Duration) -> Result<Vec<ExportedDevice>, RemoteError> {
+        let mut link = Link::open(self, patience)?;
         link.send(&Request::List.encode())?;
         match link.status(Request::List)? {
             ReplyStatus::Ok => {}
@@ -95,15 +114,19 @@ impl Remote {
             }
         }
         let count = u32::from_be_bytes(link.receive()?);
+        if count > DEVICES_MOST {
+            let remote = self.clone();
+            return Err(RemoteError::TooMany { remote, count });
+        }
         (0..count).map(|_| link.device_with_interfaces()).collect()
     }
 
-    /// Imports a device: from then on the socket carries its transfers.
+    /// Imports a device: from then on the socket carries its transfers. It blocks as [`list`](Self::list) does.
     ///
     /// # Errors
-    /// Where the server can't be reached or understood, or refuses.
+    /// Where the server can't be reached or understood, does not answer in time, or refuses.
     pub fn import(&self, bus_id: &str) -> Result<(OwnedFd, ExportedDevice), RemoteError> {
-        let mut link = Link::open(self)?;
+        let mut link = Link::open(self, TIMEOUT)?;
         link.send(&[&Request::Import.encode()[..], &encode_bus_id(bus_id)].concat())?;
         match link.status(Request::Import)? {
             ReplyStatus::Ok => {}
@@ -131,10 +154,12 @@ impl Remote {
 struct Link<'a> {
     remote: &'a Remote,
     socket: Socket,
+    /// What is left of the time that the whole answer may take.
+    patience: Patience,
 }
 
 impl<'a> Link<'a> {
-    fn open(remote: &'a Remote) -> Result<Self, RemoteError> {
+    fn open(remote: &'a Remote, patience: Duration) -> Result<Self, RemoteError> {
         let opened = match remote {
             Remote::Tcp { host, port } => connect_tcp(host, *port).map(Socket::from),
             Remote::Unix(path) => UnixStream::connect(path).map(|stream| {
@@ -143,9 +168,13 @@ impl<'a> Link<'a> {
             }),
         };
         let link = opened.and_then(|socket| {
-            socket.set_read_timeout(Some(TIMEOUT))?;
+            socket.set_read_timeout(Some(SLICE))?;
             socket.set_write_timeout(Some(TIMEOUT))?;
-            Ok(Self { remote, socket })
+            Ok(Self {
+                remote,
+                socket,
+                patience: Patience::new(patience, Instant::now()),
+            })
         });
         link.map_err(|cause| RemoteError::Unreachable {
             remote: remote.clone(),
@@ -169,8 +198,24 @@ impl<'a> Link<'a> {
 
     fn receive<const N: usize>(&mut self) -> Result<[u8; N], RemoteError> {
         let mut bytes = [0; N];
-        self.socket.read_exact(&mut bytes).map_err(self.broken())?;
+        self.fill(&mut bytes).map_err(self.broken())?;
         Ok(bytes)
+    }
+
+    /// Reads until `bytes` are full: a server that sends one now and then has no more time than another.
+    fn fill(&mut self, mut bytes: &mut [u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.patience.next(Instant::now()).is_none() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            match self.socket.read(bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => bytes = &mut bytes[count..],
+                Err(error) if is_early(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn status(&mut self, request: Request) -> Result<ReplyStatus, RemoteError> {
@@ -201,6 +246,14 @@ impl<'a> Link<'a> {
     }
 }
 
+/// Whether nothing has come yet.
+fn is_early(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
+}
+
 /// Connects to the first address of a host that answers.
 fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -219,7 +272,7 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::net::UnixListener, thread};
+    use std::{os::unix::net::UnixListener, sync::mpsc::channel, thread};
 
     use usbwright_protocol::{Class, DeviceSummary, Speed};
 
@@ -257,11 +310,49 @@ mod tests {
             "the server at SERVER can't be understood: the peer speaks version 0x4854"
         ));
         let mut cut = Request::List.encode_reply(ReplyStatus::Ok).to_vec();
-        cut.extend(u32::MAX.to_be_bytes());
+        cut.extend(1u32.to_be_bytes());
         assert!(
             told(cut, Remote::list)
                 .starts_with("the server at SERVER went away or did not answer in time")
         );
+    }
+
+    #[test]
+    fn a_list_of_more_devices_than_there_can_be_is_refused() {
+        let mut many = Request::List.encode_reply(ReplyStatus::Ok).to_vec();
+        many.extend(u32::MAX.to_be_bytes());
+        assert_eq!(
+            told(many, Remote::list),
+            "the server at SERVER lists 4294967295 devices, more than any has (65536)"
+        );
+    }
+
+    #[test]
+    fn a_server_that_sends_a_byte_now_and_then_is_not_waited_for_longer_than_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (over, is_over) = channel::<()>();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; HEADER_SIZE]).unwrap();
+            let mut answer = Request::List.encode_reply(ReplyStatus::Ok).to_vec();
+            answer.extend([0, 0, 1, 0].into_iter().chain([0; 1 << 10]));
+            for byte in answer {
+                if stream.write_all(&[byte]).is_err() {
+                    return;
+                }
+                let _ = is_over.recv_timeout(Duration::from_millis(20));
+            }
+        });
+        let remote = Remote::Unix(path);
+        let listed = remote.list_within(Duration::from_millis(400));
+        let Err(RemoteError::Broken { cause, .. }) = listed else {
+            panic!("{listed:?}");
+        };
+        assert_eq!(cause.kind(), io::ErrorKind::TimedOut);
+        drop(over);
+        server.join().unwrap();
     }
 
     #[test]

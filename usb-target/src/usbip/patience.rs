@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// What is waited for at once, and the most that a wait counts for.
-const SLICE: Duration = Duration::from_millis(250);
+pub(super) const SLICE: Duration = Duration::from_millis(250);
 
 /// A time that is spent by waiting.
 #[derive(Debug)]
