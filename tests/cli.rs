@@ -186,6 +186,29 @@ fn a_server_that_is_not_there_is_told() {
 }
 
 #[test]
+fn a_file_is_never_taken_for_the_socket_of_a_dead_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious");
+    fs::write(&path, "data").unwrap();
+    let unix = format!("unix:{}", path.display());
+    let serial = format!("serial,unix={}", path.display());
+    let told_by: [&[&str]; 4] = [
+        &["gadget-zero", "--listen", &unix],
+        &["gadget-zero", "--listen=127.0.0.1:0", "--control", &unix],
+        &["gadget-zero", "--listen=127.0.0.1:0", "--metrics", &unix],
+        &[&serial, "--listen=127.0.0.1:0"],
+    ];
+    for arguments in told_by {
+        let told = failure(&[&["serve"], arguments].concat());
+        assert!(
+            told.contains("precious is there and is no socket: choose another path"),
+            "{told}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "data", "{arguments:?}");
+    }
+}
+
+#[test]
 fn without_the_kernels_drivers_it_says_what_is_missing() {
     if !Path::new("/sys/devices/platform/vhci_hcd.0").exists() {
         let missing = "usbwright: error: vhci_hcd is not there: `modprobe vhci-hcd` as root, or use `usbwright lab`\n";

@@ -16,7 +16,7 @@ use tokio::{
 use tracing::warn;
 
 use super::{Devices, connection};
-use crate::emulator::server::Inherited;
+use crate::emulator::server::{Inherited, remove_stale_socket};
 
 /// Clients at a time, at the most; others wait.
 const CLIENTS: usize = 64;
@@ -67,13 +67,10 @@ impl Listener {
     /// gone is replaced.
     ///
     /// # Errors
-    /// Where the socket can't be made, as where one is in use.
+    /// Where the socket can't be made, as where one is in use, or where there is something else.
     pub fn bind(address: &ControlAddress, devices: &Devices) -> io::Result<Self> {
         let path = address.path();
-        let refused = std::os::unix::net::UnixStream::connect(path).err();
-        if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            fs::remove_file(path)?;
-        }
+        remove_stale_socket(path)?;
         let socket = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         Ok(Self::accept_at(socket, address.clone(), true, devices))

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use super::{MetricsAddress, http, page};
 use crate::emulator::{
     Bus,
-    server::{Address, Inherited},
+    server::{Address, Inherited, remove_stale_socket},
 };
 
 /// Clients at a time, at the most; where another one comes, the one that has been here for the longest is dropped.
@@ -103,10 +103,7 @@ impl Drop for Listener {
 }
 
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let refused = std::os::unix::net::UnixStream::connect(path).err();
-    if refused.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        fs::remove_file(path)?;
-    }
+    remove_stale_socket(path)?;
     let socket = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     Ok(socket)

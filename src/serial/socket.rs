@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use super::{
     ConnectError,
     line::{End, Line, Peer},
 };
+use crate::emulator::server::remove_stale_socket;
 
 /// How long to wait for a TCP connection, and then until the next try.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -123,7 +124,7 @@ fn listen(place: &Place) -> io::Result<Listening> {
             }
         }
         Place::Unix(path) => {
-            remove_stale(path)?;
+            remove_stale_socket(path)?;
             let listener = UnixListener::bind(path)?;
             listener.set_nonblocking(true)?;
             Listening {
@@ -132,14 +133,6 @@ fn listen(place: &Place) -> io::Result<Listening> {
             }
         }
     })
-}
-
-/// Removes the file of a socket that nobody listens at any more.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        _ => Ok(()),
-    }
 }
 
 /// Connects, and again where the connection is lost.

@@ -10,6 +10,7 @@ mod linger;
 mod outbox;
 mod receive;
 mod socket;
+mod stale;
 
 pub use bell::Bell;
 pub use intake::{Intake, LARGE};
@@ -17,3 +18,4 @@ pub use linger::{Awake, Linger, longest};
 pub use outbox::Outbox;
 pub use receive::{Wait, receive};
 pub use socket::widen;
+pub use stale::remove_stale_socket;

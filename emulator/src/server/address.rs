@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
     str::FromStr,
     task::{Context, Poll},
@@ -17,7 +17,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream},
 };
 use usbwright_protocol::usbip;
-use usbwright_wire_io::widen;
+use usbwright_wire_io::{remove_stale_socket, widen};
 
 use super::Inherited;
 
@@ -100,7 +100,7 @@ impl Listener {
                 }
             }
             Address::Unix(path) => {
-                remove_stale(path).await?;
+                remove_stale_socket(path)?;
                 Self {
                     socket: ListeningSocket::Unix(UnixListener::bind(path)?),
                     address: address.clone(),
@@ -168,16 +168,6 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(128)
-}
-
-/// Removes the file of a UNIX socket that nobody listens at any more.
-async fn remove_stale(path: &Path) -> io::Result<()> {
-    match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Has a client that has vanished noticed within 15 s, so that its device is free again.

@@ -30,7 +30,7 @@ pub use self::{
 };
 use crate::bus::{Bus, BusId};
 
-pub use usbwright_wire_io::widen;
+pub use usbwright_wire_io::{remove_stale_socket, widen};
 
 /// What a client may cost. The defaults suit the kernel's client at its largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
