@@ -274,10 +274,11 @@ fn remote(text: &str) -> Result<RemoteDevice, RemoteSourceError> {
             Some((key, value)) => (key, Some(value)),
             None => (word.as_str(), None),
         };
-        if !["host", "unix", "busid"].contains(&key) {
+        let known = SERVED.parameters.iter().map(|(key, ..)| *key);
+        if !known.clone().any(|it| it == key) {
             return Err(RemoteSourceError::Parameter(ParameterError::Unknown {
                 key: key.to_owned(),
-                known: "it takes host or unix, and busid".to_owned(),
+                known: known.map(str::to_owned).collect(),
             }));
         }
         parameters.add(key, value)?;
@@ -329,7 +330,10 @@ mod tests {
     #[test]
     fn a_text_that_is_no_spec_is_explained() {
         for (text, told) in [
-            ("disc", "there is no model `disc`: choose one of"),
+            (
+                "disc",
+                "there is no model `disc` (did you mean `disk`?): choose one of",
+            ),
             (
                 "disc",
                 "another server's device is remote,host=HOST,busid=ID",
@@ -345,7 +349,7 @@ mod tests {
             ("remote,host=pc,busid=a b", "`a b` is no bus id"),
             (
                 "remote,port=7",
-                "there is no parameter `port`: it takes host or unix, and busid",
+                "there is no parameter `port`: it takes host, unix, busid",
             ),
             ("remote,host", "parameter `host` needs a value"),
             ("libusb", "libusb: which device is not said: use id="),

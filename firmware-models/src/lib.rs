@@ -8,6 +8,7 @@ pub mod disk;
 pub mod gadget_zero;
 mod handle;
 pub mod hid;
+mod nearest;
 pub mod osr_fx2;
 mod parameters;
 pub mod serial;

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt::Display, str::FromStr};
 
-use crate::disk::Drive;
+use crate::{disk::Drive, nearest::did_you_mean};
 
 /// What a user gave for a model, by key.
 #[derive(Clone, Debug, Default)]
@@ -16,12 +16,16 @@ pub struct Parameters {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParameterError {
     /// No such key.
-    #[error("there is no parameter `{key}`: {known}")]
+    #[error(
+        "there is no parameter `{key}`{}: it takes {}",
+        did_you_mean(key, known.iter().map(String::as_str)),
+        known.join(", ")
+    )]
     Unknown {
         /// The key.
         key: String,
-        /// What there is.
-        known: String,
+        /// Those that there are.
+        known: Vec<String>,
     },
     /// A key given twice.
     #[error("parameter `{0}` is given twice")]

@@ -14,6 +14,7 @@ use crate::{
     Function, Handle, MODELS, Made, Model, ParameterError, Parameters,
     disk::{Drive, medium::ImageError},
     model,
+    nearest::did_you_mean,
 };
 
 /// A device that a user asks for, such as `gadget-zero,speed=super,busid=1-7`.
@@ -31,13 +32,15 @@ pub struct Spec {
 pub enum SpecError {
     /// No such model.
     #[error(
-        "there is no model `{name}`: choose one of {known} (`usbwright devices` tells about them)"
+        "there is no model `{name}`{}: choose one of {} (`usbwright devices` tells about them)",
+        did_you_mean(name, known.iter().copied()),
+        known.join(", ")
     )]
     Model {
         /// The name given.
         name: String,
         /// The names there are.
-        known: String,
+        known: Vec<&'static str>,
     },
     /// A parameter that can't be used.
     #[error("{model}: {cause}")]
@@ -80,6 +83,17 @@ pub enum BuildError {
     /// A device that can't be.
     #[error(transparent)]
     Descriptor(#[from] DescriptorError),
+}
+
+impl BuildError {
+    /// Whether the spec is at fault, and nothing else.
+    pub fn is_in_spec(&self) -> bool {
+        match self {
+            Self::Parameter(_) | Self::Incomplete(_) | Self::Join { .. } => true,
+            Self::Function { cause, .. } => cause.is_in_spec(),
+            Self::Image(_) | Self::Descriptor(_) => false,
+        }
+    }
 }
 
 /// Texts with their numbers from 1.
@@ -173,10 +187,11 @@ impl Spec {
 }
 
 fn unknown(model: &Model, key: String) -> ParameterError {
-    let names: Vec<_> = model.parameters.iter().map(|it| it.name).collect();
+    let names = ["speed", "busid"].into_iter();
+    let names = names.chain(model.parameters.iter().map(|it| it.name));
     ParameterError::Unknown {
         key,
-        known: format!("it takes speed, busid, {}", names.join(", ")),
+        known: names.map(str::to_owned).collect(),
     }
 }
 
@@ -188,11 +203,7 @@ impl FromStr for Spec {
         let name = words.next().unwrap_or_default();
         let model = model(&name).ok_or_else(|| SpecError::Model {
             name,
-            known: MODELS
-                .iter()
-                .map(|it| it.name)
-                .collect::<Vec<_>>()
-                .join(", "),
+            known: MODELS.iter().map(|it| it.name).collect(),
         })?;
         let wrong = |cause| SpecError::Parameter {
             model: model.name,

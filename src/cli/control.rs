@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{Write, stdout},
+    io::Write,
     path::{self, PathBuf},
     process::ExitCode,
 };
@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::Value;
 use usbwright::control::{Client, ControlAddress, Event, Line, Request};
+
+use crate::cli::output::output;
 
 /// Use the devices of a running server: plug and unplug them, type, click, flip switches, watch.
 #[derive(Debug, clap::Args)]
@@ -162,8 +164,8 @@ enum OnOff {
 impl Command {
     fn request(self) -> Request {
         match self {
-            Self::List => Request::List,
-            Self::Reload => Request::Reload,
+            Self::List => Request::List {},
+            Self::Reload => Request::Reload {},
             Self::Plug { spec } => Request::Plug { spec },
             Self::Unplug { device } => Request::Unplug { device },
             Self::Replug { device, speed } => Request::Replug { device, speed },
@@ -238,7 +240,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ..Line::of(request.clone())
     };
     let answer = client.request(&line)?;
-    let mut out = stdout().lock();
+    let mut out = output();
     match (&request, &answer) {
         (Request::Events { follow }, Value::Array(past)) => {
             for event in past {
@@ -253,7 +255,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         (_, Value::Null) => {}
         _ if arguments.json => writeln!(out, "{answer:#}")?,
-        (Request::List, Value::Array(devices)) => {
+        (Request::List {}, Value::Array(devices)) => {
             for device in devices {
                 writeln!(out, "{}", listed(device))?;
             }

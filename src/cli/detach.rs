@@ -10,6 +10,8 @@ use usbwright::{
 /// How long a port may take to be free.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+use super::print;
+
 /// Detach devices from this machine's ports.
 ///
 /// It returns when the ports are free again. A port that is free already is told and is no error.
@@ -45,13 +47,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for port in ports {
         match detach(&vhci, port) {
             Ok(()) => detached.push(port),
-            Err(VhciError::Detached(_)) => println!("port {port} is free already"),
+            Err(VhciError::Detached(_)) => print(&format!("port {port} is free already"))?,
             Err(error) => return Err(error.into()),
         }
     }
     for port in detached {
         vhci.wait_free(port, PATIENCE)?;
-        println!("port {port} is free");
+        print(&format!("port {port} is free"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,14 @@
 //! `usbwright devices`: the models that can be made.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use serde_json::json;
 use usbwright::{
     models::{MODELS, Model},
     source::{ELSEWHERE, Elsewhere},
 };
+
+use crate::cli::output::output;
 
 /// List the device models, with their parameters, and what else a SPEC may name.
 #[derive(Debug, clap::Args)]
@@ -20,7 +19,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut out = stdout().lock();
+    let mut out = output();
     if arguments.json {
         let models = MODELS.iter().map(as_json);
         let all: Vec<_> = models

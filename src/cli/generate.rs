@@ -1,10 +1,12 @@
 //! `usbwright completions` and `usbwright man`: files for the shell and for `man`.
 
-use std::{fs, io::stdout, path::PathBuf, process::ExitCode};
+use std::{fs, io::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::CommandFactory;
 use clap_complete::Shell;
+
+use super::output::output;
 
 /// Print the completions of a shell.
 #[derive(Debug, clap::Args)]
@@ -15,7 +17,9 @@ pub(super) struct CompletionsArguments {
 
 pub(super) fn completions(arguments: &CompletionsArguments) -> anyhow::Result<ExitCode> {
     let mut command = super::Cli::command();
-    clap_complete::generate(arguments.shell, &mut command, "usbwright", &mut stdout());
+    let mut completions = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "usbwright", &mut completions);
+    output().write_all(&completions)?;
     Ok(ExitCode::SUCCESS)
 }
 

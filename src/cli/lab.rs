@@ -50,7 +50,7 @@ struct RunArgs {
     modules: Option<PathBuf>,
     /// A device to attach before the command starts, as `usbwright attach` takes it; may be repeated
     #[arg(long = "device", value_name = "SPEC")]
-    devices: Vec<String>,
+    devices: Vec<Source>,
     /// An argument for the kernel's command line, such as usbtest.alt=1; may be repeated
     #[arg(long = "kernel-arg", value_name = "ARG")]
     kernel_args: Vec<String>,
@@ -87,10 +87,7 @@ impl From<EngineArg> for lab::Engine {
 
 /// Does what the arguments ask for. What fails in the lab itself has exit codes of its own.
 pub(super) fn main(args: LabArgs) -> ExitCode {
-    // What is no SPEC is told by the guest.
-    let devices = args.run.devices.iter();
-    let devices: Vec<Source> = devices.filter_map(|spec| spec.parse().ok()).collect();
-    if let Err(error) = refuse_stdio(&devices) {
+    if let Err(error) = refuse_stdio(&args.run.devices) {
         eprintln!("usbwright lab: error: {error}");
         return lab::LAB_FAILED.into();
     }
@@ -113,7 +110,7 @@ fn run(args: LabArgs) -> Result<u8, LabError> {
         engine: run.engine.map(Into::into),
         kernel: run.kernel,
         modules: run.modules,
-        devices: run.devices,
+        devices: run.devices.iter().map(ToString::to_string).collect(),
         kernel_args: run.kernel_args,
         memory: Some(run.memory),
         timeout: run

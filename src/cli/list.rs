@@ -1,9 +1,6 @@
 //! `usbwright list`: what a server exports.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use serde_json::json;
 use usbwright::{
@@ -12,6 +9,7 @@ use usbwright::{
 };
 
 use super::usb_ids::UsbIds;
+use crate::cli::output::output;
 
 /// List the devices that a USB/IP server exports and nobody has imported.
 #[derive(Debug, clap::Args)]
@@ -34,7 +32,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let remote = arguments.remote.as_ref().unwrap_or(&arguments.host);
     let devices = remote.list()?;
-    let mut out = stdout().lock();
+    let mut out = output();
     if arguments.json {
         let devices: Vec<_> = devices.iter().map(as_json).collect();
         writeln!(out, "{:#}", json!(devices))?;

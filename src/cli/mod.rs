@@ -12,9 +12,11 @@ mod generate;
 mod io;
 mod lab;
 mod list;
+mod listening;
 mod logging;
 mod memory;
 mod open;
+mod output;
 mod port;
 mod serve;
 mod show;
@@ -26,7 +28,7 @@ mod usb_ids;
 mod usbtest;
 
 use std::{
-    io::{Write, stderr, stdout},
+    io::{Write, stderr},
     process::ExitCode,
 };
 
@@ -117,7 +119,7 @@ fn print(line: &str) -> anyhow::Result<()> {
     // The output may be a serial line's, which is not to be mixed with anything.
     let mut out: Box<dyn Write> = match stdio_is_taken() {
         true => Box::new(stderr()),
-        false => Box::new(stdout().lock()),
+        false => Box::new(output::output()),
     };
     writeln!(out, "{line}")?;
     out.flush()?;

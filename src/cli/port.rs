@@ -1,9 +1,6 @@
 //! `usbwright port`: the ports of this machine that a device is attached to.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use serde_json::json;
 use usbwright::{
@@ -13,6 +10,7 @@ use usbwright::{
 };
 
 use super::usb_ids::UsbIds;
+use crate::cli::output::output;
 
 /// List the ports that a device is attached to, as `usbip port` does.
 #[derive(Debug, clap::Args)]
@@ -43,7 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .filter(in_use)
         .map(|port| Attached::at(port, &sysfs))
         .collect();
-    let mut out = stdout().lock();
+    let mut out = output();
     if arguments.json {
         let attached: Vec<_> = attached.iter().map(Attached::as_json).collect();
         writeln!(out, "{:#}", json!(attached))?;

@@ -22,7 +22,9 @@ use usbwright::{
 };
 
 use super::{
-    descriptors, print,
+    descriptors,
+    listening::heard,
+    print,
     signals::Signals,
     systemd::{Sockets, Watchdog, notify},
 };
@@ -32,16 +34,16 @@ use super::{
 /// It prints a line for each device and each address, then `ready`, and serves until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super,busid=1-7: `usbwright devices` lists the models and their
+A SPEC is MODEL[,key[=value]]…, such as gadget-zero,speed=super,busid=1-7: `usbwright devices` lists the models and their \
 parameters. Another server's device is exported as well: remote,host=HOST[:PORT],busid=ID or remote,unix=/PATH,busid=ID.
-So is a real one of this machine, which the kernel's drivers let go of: libusb,id=VVVV:PPPP, or
+So is a real one of this machine, which the kernel's drivers let go of: libusb,id=VVVV:PPPP, or \
 libusb with serial=TEXT, bus=N,address=N or path=1-1.2.
 
-A FILE of --config describes a bench: listen = [\"ADDR\", …], control = \"unix:/PATH\", metrics = \"ADDR\", and under [devices] a line
-BUSID = \"SPEC\" for each device. On SIGHUP, or by `usbwright control reload`, it is read again: devices that have changed in it are
+A FILE of --config describes a bench: listen = [\"ADDR\", …], control = \"unix:/PATH\", metrics = \"ADDR\", and under [devices] a line \
+BUSID = \"SPEC\" for each device. On SIGHUP, or by `usbwright control reload`, it is read again: devices that have changed in it are \
 plugged in anew, and all others are left alone.
 
-Sockets that systemd has opened (socket activation) are listened at, too: those of the names `control` and `metrics` as --control
+Sockets that systemd has opened (socket activation) are listened at, too: those of the names `control` and `metrics` as --control \
 and --metrics, all others as --listen. systemd is told when the server is ready, and that it is alive (Type=notify, WatchdogSec=).
 
 A device is attached with `usbip attach -r HOST -b BUSID` or `usbwright attach -r HOST -b BUSID`.
@@ -171,10 +173,8 @@ impl Plan {
             print(&format!("listening at {bound}"))?;
         }
         for address in &self.listen {
-            let bound = server
-                .listen(address)
-                .await
-                .with_context(|| format!("can't listen at {address}"))?;
+            let bound = server.listen(address).await;
+            let bound = heard(format_args!("can't listen at {address}"), bound)?;
             print(&format!("listening at {bound}"))?;
         }
         let mut control = Vec::new();
@@ -282,9 +282,9 @@ fn listen_for_control(
         listeners.push(listener.context("can't listen for control at systemd's socket")?);
     }
     if let Some(address) = address {
-        let listener = Listener::bind(address, devices)
-            .with_context(|| format!("can't listen for control at {address}"))?;
-        listeners.push(listener);
+        let listener = Listener::bind(address, devices);
+        let what = format_args!("can't listen for control at {address}");
+        listeners.push(heard(what, listener)?);
     }
     for listener in &listeners {
         print(&format!("controlled at {}", listener.address()))?;
@@ -300,9 +300,8 @@ pub(super) async fn tell_metrics(
     let Some(address) = address else {
         return Ok(None);
     };
-    let listener = metrics::Listener::bind(address, bus.clone())
-        .await
-        .with_context(|| format!("can't tell metrics at {address}"))?;
+    let listener = metrics::Listener::bind(address, bus.clone()).await;
+    let listener = heard(format_args!("can't tell metrics at {address}"), listener)?;
     print(&format!("metrics at {}", listener.address()))?;
     Ok(Some(listener))
 }

@@ -1,9 +1,6 @@
 //! `usbwright tree`: devices, their configurations, interfaces and endpoints, a line for each.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -23,6 +20,7 @@ use super::{
     show,
     usb_ids::UsbIds,
 };
+use crate::cli::output::output;
 
 /// The widest line, in columns.
 const WIDTH: usize = 100;
@@ -71,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             eprintln!("usbwright: {server} exports no devices, or all of them are in use");
         }
     }
-    let mut out = stdout().lock();
+    let mut out = output();
     if arguments.json {
         writeln!(out, "{:#}", json!(values))?;
     } else {

@@ -1,10 +1,6 @@
 //! `usbwright usbtest`: runs cases of the kernel's `usbtest` driver.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use rustix::io::Errno;
 use serde_json::json;
@@ -12,6 +8,8 @@ use usbwright::{
     sysfs::Sysfs,
     usbtest::{Case, Cases, Outcome, Selector, Settings, Target, choose_pattern},
 };
+
+use crate::cli::output::output;
 
 /// Run cases of Linux' usbtest driver on a device that it is bound to, such as a gadget-zero.
 ///
@@ -99,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         let cases: Vec<_> = ran.iter().map(Ran::as_json).collect();
         let report = json!({ "device": target.device().name(), "cases": cases });
-        writeln!(stdout(), "{report:#}")?;
+        writeln!(output(), "{report:#}")?;
     }
     let failed = |it: &Ran| matches!(it.outcome, Outcome::Failed(_));
     Ok(ExitCode::from(u8::from(ran.iter().any(failed))))

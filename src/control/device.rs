@@ -13,13 +13,13 @@ impl Devices {
     pub(super) async fn carry_out(&self, line: &Line) -> Result<Value, ControlError> {
         let request = &line.request;
         match request {
-            Request::List => Ok(self.list()),
+            Request::List {} => Ok(self.list()),
             Request::Plug { spec } => {
                 let source: Source = spec.parse()?;
                 let bus_id = self.blocking(move |devices| devices.plug(&source)).await?;
                 Ok(json!({ "device": bus_id.as_str() }))
             }
-            Request::Reload => {
+            Request::Reload {} => {
                 let applied = self.blocking(Self::reload).await?;
                 Ok(json!(applied))
             }

@@ -67,7 +67,7 @@ impl Listener {
     /// gone is replaced.
     ///
     /// # Errors
-    /// Where the socket can't be made, as where one is in use.
+    /// Where the socket can't be made, as where one is in use, or where there is something else.
     pub fn bind(address: &ControlAddress, devices: &Devices) -> io::Result<Self> {
         let path = address.path();
         let socket = UnixListener::from_std(usbwright_wire_io::listen(path)?)?;

@@ -64,7 +64,7 @@ impl Line {
 #[expect(missing_docs, reason = "the fields are told of in docs/control.md")]
 pub enum Request {
     /// All devices.
-    List,
+    List {},
     /// Makes a device and plugs it in.
     Plug { spec: String },
     /// Takes a device off the bus.
@@ -142,7 +142,7 @@ pub enum Request {
         force: bool,
     },
     /// Reads the file again that describes the bench, and does what has changed.
-    Reload,
+    Reload {},
     /// What has happened lately and, where that is wanted, what happens from now on.
     Events {
         #[serde(default)]
@@ -158,7 +158,7 @@ impl Request {
     /// The device that it is about, if it is about one.
     pub(super) fn device(&self) -> Option<&str> {
         match self {
-            Self::List | Self::Reload | Self::Plug { .. } | Self::Events { .. } => None,
+            Self::List {} | Self::Reload {} | Self::Plug { .. } | Self::Events { .. } => None,
             Self::Unplug { device }
             | Self::Replug { device, .. }
             | Self::State { device }
@@ -182,8 +182,8 @@ impl Request {
     /// What it is called.
     pub(super) fn verb(&self) -> &'static str {
         match self {
-            Self::List => "list",
-            Self::Reload => "reload",
+            Self::List {} => "list",
+            Self::Reload {} => "reload",
             Self::Plug { .. } => "plug",
             Self::Unplug { .. } => "unplug",
             Self::Replug { .. } => "replug",

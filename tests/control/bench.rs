@@ -53,7 +53,7 @@ impl Bench {
     }
 
     fn reload(&mut self) -> Result<Value, String> {
-        let told = self.client.request(&Line::of(Request::Reload));
+        let told = self.client.request(&Line::of(Request::Reload {}));
         told.map_err(|error| error.to_string())
     }
 }
@@ -133,7 +133,7 @@ fn a_bench_is_described_by_a_file_and_what_changes_there_is_done() {
         told.contains("bench.toml:4:16") && told.contains("write it as TOML"),
         "{told}"
     );
-    let list = bench.client.request(&Line::of(Request::List)).unwrap();
+    let list = bench.client.request(&Line::of(Request::List {})).unwrap();
     let names: Vec<_> = list
         .as_array()
         .unwrap()

@@ -26,7 +26,9 @@ fn a_line_that_is_no_request_is_answered_and_the_next_one_is_heard() {
             "{\"do\":\"fly\",\"id\":1}\n",
             "unknown variant `fly`, expected one of `list`, `plug`",
         ),
-        ("{\"do\":\"list\",\"of\":1,\"id\":1}\n", "\"id\":1"),
+        ("{\"do\":\"fly\",\"of\":1,\"id\":1}\n", "\"id\":1"),
+        ("{\"do\":\"list\",\"of\":1}\n", "unknown field `of`"),
+        ("{\"do\":\"reload\",\"of\":1}\n", "unknown field `of`"),
         (
             "{\"do\":\"click\",\"device\":\"1-1\",\"buton\":\"left\"}\n",
             "unknown field `buton`",

@@ -85,7 +85,7 @@ fn import(remote: &Remote, bus_id: &BusId) -> anyhow::Result<ExitCode> {
         Remote::Unix(_) => (remote.to_string(), "-".to_owned()),
     };
     note(port, host, service, bus_id);
-    println!("{}, port {port}", super::describe(&device));
+    super::print(&format!("{}, port {port}", super::describe(&device)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use usbwright::{
     bench::floor::Floor, emulator::server::Address, protocol::Speed, sysfs::Sysfs, vhci::Vhci,
 };
 
-use crate::cli::{attach, describe, print};
+use crate::cli::{attach, describe, listening::heard, print};
 
 /// Serve the floor until a signal ends it: it looks like a Gadget Zero, and does the least that a server can.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     for address in &arguments.listen {
         let bound = floor.clone().listen(address);
-        let bound = bound.with_context(|| format!("can't listen at {address}"))?;
+        let bound = heard(format_args!("can't listen at {address}"), bound)?;
         print(&format!("listening at {bound}"))?;
     }
     print("ready")?;

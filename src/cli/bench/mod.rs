@@ -10,7 +10,7 @@ mod way;
 
 use std::{
     fs,
-    io::{Write, stdout},
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     str::FromStr,
@@ -35,6 +35,7 @@ use self::{
     plan::{Drive, Plan, Series, Side},
     stop::Stop,
 };
+use crate::cli::{exit, output::output};
 
 /// Transfers in flight at an interrupt endpoint.
 const INTERRUPTS_IN_FLIGHT: u32 = 16;
@@ -237,7 +238,7 @@ fn measure(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     if results.rows.is_empty() && results.interrupts.is_empty() && outcome.is_err() {
         return outcome.map(|()| ExitCode::SUCCESS);
     }
-    results.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    results.error = outcome.as_ref().err().map(exit::told);
     tell(arguments, &results)?;
     outcome.map(|()| ExitCode::SUCCESS)
 }
@@ -316,7 +317,7 @@ fn tell(arguments: &RunArguments, results: &Results) -> anyhow::Result<()> {
         write_report(results, folder).with_context(|| unwritten(folder))?;
     }
     if arguments.json {
-        writeln!(stdout(), "{}", serde_json::to_string_pretty(results)?)?;
+        writeln!(output(), "{}", serde_json::to_string_pretty(results)?)?;
         return Ok(());
     }
     table::print(results)

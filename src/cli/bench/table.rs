@@ -1,7 +1,8 @@
 //! The results as tables, of no more than 100 columns.
 
-use std::io::{Write, stdout};
+use std::io::Write;
 
+use crate::cli::output::output;
 use comfy_table::{CellAlignment, Table, presets};
 use usbwright::bench::{
     Figures, InterruptRow, KernelResults, KernelRow, Results, Row, Section, size_text,
@@ -9,7 +10,7 @@ use usbwright::bench::{
 
 /// Prints the results.
 pub(super) fn print(results: &Results) -> anyhow::Result<()> {
-    write!(stdout().lock(), "{}", text(results))?;
+    write!(output(), "{}", text(results))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use usbwright::bench::{Machine, Method, Part, Passage, Results, WayRow, Ways};
 
 use super::{RunArguments, progress, stop::Stop, tell};
+use crate::cli::exit;
 
 #[derive(Debug, Args)]
 pub(super) struct WayOptions {
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     let outcome = measure(arguments, &stop, results.way.insert(Vec::new()));
     let outcome = stop.or(outcome);
-    results.error = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    results.error = outcome.as_ref().err().map(exit::told);
     if results.way.as_ref().is_some_and(|rows| !rows.is_empty()) {
         tell(arguments, &results)?;
     }

@@ -5,6 +5,8 @@ use std::{env, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use usbwright::lab::{self, Lab};
 
+use crate::cli::print;
+
 /// The device that is shown.
 const DEVICE: &str = "gadget-zero";
 
@@ -47,7 +49,9 @@ The same by hand:
 pub(super) fn run() -> anyhow::Result<ExitCode> {
     lab::ensure_programs(&[("lsusb", "usbutils")])?;
     let program = env::current_exe().context("can't tell where this program is")?;
-    println!("Booting a Linux kernel as a process, with `{DEVICE}` to attach.");
+    print(&format!(
+        "Booting a Linux kernel as a process, with `{DEVICE}` to attach."
+    ))?;
     let lab = Lab {
         devices: vec![DEVICE.into()],
         timeout: Some(TIMEOUT),
@@ -62,7 +66,7 @@ pub(super) fn run() -> anyhow::Result<ExitCode> {
     };
     let code = lab.run()?;
     if code == 0 {
-        println!("{BY_HAND}");
+        print(BY_HAND)?;
     }
     Ok(code.into())
 }

@@ -24,6 +24,7 @@ use self::{
 use super::{
     exit,
     open::{self, DeviceName},
+    output,
 };
 
 /// What a STEP may be, and examples, for `--help`.
@@ -157,7 +158,7 @@ pub(super) fn run(arguments: &Arguments, quiet: bool) -> anyhow::Result<ExitCode
     for group in &groups {
         match session.group(group, tone, &stop).wait() {
             Ok(()) => {}
-            Err(error) if arguments.keep_going && !exit::is_broken_pipe(&error) => {
+            Err(error) if arguments.keep_going && !output::is_closed(&error) => {
                 code = exit::report(Err(error));
             }
             Err(error) => return Err(error),

@@ -13,6 +13,7 @@ use usbwright::{
 };
 
 use super::step::{Format, Step};
+use crate::cli::{exit, output::output, print};
 
 /// Bytes in a line of a hex dump.
 const LINE: usize = 16;
@@ -149,12 +150,12 @@ impl Sink {
         self.length += data.len() as u64;
         match &mut self.out {
             Out::Raw => {
-                let mut out = stdout().lock();
+                let mut out = output();
                 write_all(&mut out, data)?;
                 out.flush()?;
             }
             Out::Hex => {
-                let mut out = stdout().lock();
+                let mut out = output();
                 dump(&mut out, offset, &data.to_vec())?;
                 out.flush()?;
             }
@@ -173,7 +174,7 @@ impl Sink {
             let mut rest = data;
             for (index, packet) in packets.iter().enumerate() {
                 let (length, status) = (packet.actual_length, packet.status);
-                super::super::print(&format!("packet {index}: {length} bytes, {status}"))?;
+                print(&format!("packet {index}: {length} bytes, {status}"))?;
                 let after = rest.split_off(length as usize);
                 self.came(&rest)?;
                 rest = after;
@@ -189,7 +190,7 @@ impl Sink {
     pub(super) fn end(self, failed: Option<&anyhow::Error>) -> anyhow::Result<()> {
         if self.tone.json {
             let line = self.into_json(failed);
-            return super::super::print(&line.to_string());
+            return print(&line.to_string());
         }
         if failed.is_none() && !self.tone.quiet {
             let name = self.words.split(' ').take(2).collect::<Vec<_>>().join(" ");
@@ -209,7 +210,7 @@ impl Sink {
         let mut line = json!({
             "step": self.words,
             "status": status,
-            "error": failed.map(|error| format!("{error:#}")),
+            "error": failed.map(exit::told),
             "length": self.length,
         });
         if let Out::Json { data: Some(data) } = &self.out {

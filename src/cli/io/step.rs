@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
-use usbwright::protocol::EndpointAddress;
+use usbwright::{bench::parse_size, protocol::EndpointAddress};
 
 use super::{control::Request, words};
 
@@ -57,8 +57,8 @@ pub(super) enum Action {
 /// Read from a bulk or interrupt endpoint.
 #[derive(Debug, Args)]
 pub(super) struct Read {
-    /// The most bytes of a read, which a short packet ends earlier [default: one packet].
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
+    /// The most bytes of a read, which a short packet ends earlier, such as 512, 64k or 1M [default: one packet].
+    #[arg(value_parser = parse_size)]
     pub(super) length: Option<u32>,
 
     /// Read so often; 0 for until Ctrl-C. Several reads are in flight at once where LENGTH is whole packets.
@@ -166,6 +166,11 @@ fn step(words: &[String], json: bool) -> Result<Step, clap::Error> {
                  `then` and `and` stand between two",
             ));
         }
+        [_, rest @ ..] if let Some(option) = rest.iter().find(|it| is_option_of_all(it)) => {
+            return Err(wrong(&format!(
+                "`{option}` is for all steps: such options stand before the first step"
+            )));
+        }
         [first, rest @ ..] if first == "control" => What::Control(Request::parse(rest)?),
         [first, ..] if first.starts_with('-') => {
             return Err(wrong(&format!(
@@ -185,6 +190,14 @@ fn step(words: &[String], json: bool) -> Result<Step, clap::Error> {
         step.check_json()?;
     }
     Ok(step)
+}
+
+/// Whether a word is an option of the command rather than of a step.
+fn is_option_of_all(word: &str) -> bool {
+    let name = word.split('=').next().and_then(|it| it.strip_prefix("--"));
+    let command = super::Arguments::augment_args(clap::Command::new("io"));
+    let mut options = command.get_arguments().filter_map(clap::Arg::get_long);
+    name.is_some_and(|name| options.any(|it| it == name))
 }
 
 impl Step {
@@ -256,7 +269,13 @@ mod tests {
             ("and 0x81 read", "a step is missing"),
             ("ep1 read", "`ep1` names no endpoint"),
             ("--json 0x81 read", "options stand before the first step"),
-            ("0x81 read 0", "0 is not in 1..=67108864"),
+            ("0x81 read 0", "`0` is no size"),
+            ("0x81 read 1G", "use bytes, or KiB and MiB as 4k and 1M"),
+            ("0x81 read 64 --json", "options stand before the first step"),
+            (
+                "control get-status --timeout=5",
+                "options stand before the first step",
+            ),
             ("0x81 read --raw --hex", "cannot be used with"),
             ("0x01 write", "required arguments were not provided"),
             ("0x01 write --data 0", "use pairs of hexadecimal digits"),

@@ -9,10 +9,7 @@ mod standard;
 pub(in crate::cli) mod tests;
 mod text;
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use self::text::text;
 pub(super) use self::{json::json, text::title};
@@ -20,6 +17,7 @@ use super::{
     open::{self, DeviceName},
     usb_ids::UsbIds,
 };
+use crate::cli::output::output;
 
 /// What `--json` prints, for `--help`.
 const JSON: &str = "\
@@ -47,7 +45,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (description, state) = arguments.device.describe()?;
-    let mut out = stdout().lock();
+    let mut out = output();
     if arguments.json {
         writeln!(out, "{:#}", json(&description, &state))?;
     } else {

@@ -1,16 +1,14 @@
 //! `usbwright stack events`: what has happened.
 
-use std::{
-    io::{Write as _, stdout},
-    process::ExitCode,
-};
+use std::{io::Write as _, process::ExitCode};
 
 use super::control::Control;
+use crate::cli::output::output;
 
 /// Tell what has happened to stacks and their hosts, and why hosts have failed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The manager keeps the last 4096 events. Their numbers are those of Windows' log of driver frameworks: 1003 a host is started,
+The manager keeps the last 4096 events. Their numbers are those of Windows' log of driver frameworks: 1003 a host is started, \
 2010 a stack has started, 10110 a host has failed, 10111 a device restarts, 10112 it is offline.")]
 pub(super) struct Arguments {
     /// Print a line of JSON for each event.
@@ -32,7 +30,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut client = arguments.control.connect()?;
     client.events(arguments.after, arguments.follow, |entry| {
-        let mut out = stdout().lock();
+        let mut out = output();
         match arguments.json {
             true => writeln!(out, "{}", serde_json::to_string(&entry)?)?,
             false => writeln!(out, "{entry}")?,

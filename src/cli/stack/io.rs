@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{IsTerminal, Read, Write, stdin, stdout},
+    io::{Read, Write, stdin},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -18,11 +18,12 @@ use usbwright_reflector::{
 };
 
 use crate::cli::io::{sink::dump, words};
+use crate::cli::output::output;
 
 /// Read, write and control a device through its drivers, as an application does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-NAME is the device's, as `usbwright stack list` tells it. Data that is read goes to the standard output, as a hex dump on a terminal and as it is
+NAME is the device's, as `usbwright stack list` tells it. Data that is read goes to the standard output, as a hex dump on a terminal and as it is \
 elsewhere.
 
 Examples, with the drivers of an OSR USB-FX2 board:
@@ -152,7 +153,7 @@ fn begin(device: &Device, action: &Action) -> anyhow::Result<Io> {
 
 /// Prints what came, also where there was more of it; the rest is an error.
 fn tell(outcome: &IoOutcome) -> anyhow::Result<ExitCode> {
-    let mut out = stdout().lock();
+    let mut out = output();
     match out.is_terminal() {
         true => dump(&mut out, 0, &outcome.data)?,
         false => out.write_all(&outcome.data)?,

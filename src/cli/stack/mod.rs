@@ -7,6 +7,7 @@ mod events;
 mod io;
 mod kill_host;
 mod run;
+mod trouble;
 mod view;
 
 use std::process::ExitCode;

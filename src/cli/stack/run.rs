@@ -33,9 +33,9 @@ use crate::cli::{
 #[command(after_help = format!("\
 {}
 
-Real devices are watched: they may come later, and come and go. `usbwright stack list`, `tree` and
-`events` tell how it goes. It ends with SIGINT, SIGTERM or SIGHUP: stacks are taken down in order,
-and hosts that take too long are killed; a second signal ends it at once. systemd is told when it
+Real devices are watched: they may come later, and come and go. What goes wrong is told on stderr, and \
+`usbwright stack list`, `tree` and `events` tell how it goes. It ends with SIGINT, SIGTERM or SIGHUP: stacks are taken down in order, \
+and hosts that take too long are killed; a second signal ends it at once. systemd is told when it \
 is ready (Type=notify).", open::HELP))]
 pub(super) struct Arguments {
     /// The packages: TOML files, each beside its host executable.
@@ -134,6 +134,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ..Settings::default()
     };
     let manager = Manager::start(packages, settings).context("can't start the manager")?;
+    super::trouble::tell(manager.journal().clone())?;
     applications.tell(manager.plug());
     let service = Service::listen(&path, manager.observer())?;
     let mut devices = Devices::new(manager.plug());

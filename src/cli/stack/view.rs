@@ -1,9 +1,6 @@
 //! `usbwright stack list` and `stack tree`: the devices, their stacks and their hosts.
 
-use std::{
-    io::{Write, stdout},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
 use usbwright_driver_manager::{
     confinement::MeasureState,
@@ -11,6 +8,7 @@ use usbwright_driver_manager::{
 };
 
 use super::control::Control;
+use crate::cli::output::output;
 
 /// List the devices that a manager knows: the state of each, its drivers with the highest first, and its host.
 #[derive(Debug, clap::Args)]
@@ -48,7 +46,7 @@ fn show(
     write: impl FnOnce(&mut dyn Write, &View) -> std::io::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     let view = control.connect()?.view()?;
-    let mut out = stdout().lock();
+    let mut out = output();
     match json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&view)?)?,
         false => write(&mut out, &view)?,

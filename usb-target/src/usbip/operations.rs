@@ -34,8 +34,8 @@ pub enum RemoteError {
         /// Why not.
         cause: io::Error,
     },
-    /// The connection broke.
-    #[error("the server at {remote} went away or did not answer in time: {cause}")]
+    /// The connection broke, or there was no answer in time.
+    #[error("the server at {remote} {}", broken(cause))]
     Broken {
         /// Where it is.
         remote: Remote,
@@ -88,6 +88,19 @@ pub enum RemoteError {
         /// The device that was asked for.
         asked: String,
     },
+}
+
+fn broken(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            let seconds = TIMEOUT.as_secs();
+            format!("did not answer within {seconds} s: is it a USB/IP server?")
+        }
+        io::ErrorKind::UnexpectedEof => {
+            "ended the connection before it had answered: is it a USB/IP server?".to_owned()
+        }
+        _ => format!("went away: {cause}"),
+    }
 }
 
 impl Remote {
@@ -311,9 +324,9 @@ mod tests {
         ));
         let mut cut = Request::List.encode_reply(ReplyStatus::Ok).to_vec();
         cut.extend(1u32.to_be_bytes());
-        assert!(
-            told(cut, Remote::list)
-                .starts_with("the server at SERVER went away or did not answer in time")
+        assert_eq!(
+            told(cut, Remote::list),
+            "the server at SERVER ended the connection before it had answered: is it a USB/IP server?"
         );
     }
 
