@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use process::{Process, Role};
-use support::{ECHO, EXIT, PANIC, PEND, Probe, Setup, WHO, channels, until};
+use support::{ECHO, EXIT, NEVER, PANIC, PEND, Probe, Setup, WHO, channels, until};
 use usbwright_reflector::{
     Critical, Event, HostInfo, SecurityDescriptor, Violation,
     application::{Device, Io},
@@ -38,7 +38,12 @@ fn rehost(setup: &Setup, role: Role) -> Process {
 }
 
 fn kept_waiting(setup: &Setup, device: &Device, count: usize) -> Vec<Io> {
-    let all: Vec<Io> = (0..count).map(|_| device.control(PEND, "", 0)).collect();
+    let all = (0..count).map(|at| match at % 3 {
+        0 => device.control(PEND, "", 0),
+        1 => device.query_information(NEVER, 8),
+        _ => device.set_information(NEVER, vec![0; 8]),
+    });
+    let all: Vec<Io> = all.collect();
     until("all are at the host", || {
         setup.reflector.status(setup.key).unwrap().outstanding == count
     });
