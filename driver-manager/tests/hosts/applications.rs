@@ -111,6 +111,20 @@ pub(crate) fn where_a_host_dies_the_sockets_end_and_what_was_asked_last_is_recor
     assert_eq!(said(&data), "Started: again");
 }
 
+pub(crate) fn a_device_that_is_offline_is_let_go_of_when_it_is_unplugged() {
+    let (bench, starts, ends) = reached();
+    let device = DeviceKey(bench.view().devices[0].key);
+    for _ in 0..2 {
+        starts.recv().unwrap();
+        bench.signal(bench.pid(), Signal::KILL);
+        assert!(ends.recv().unwrap(), "it has failed");
+    }
+    bench.until(|it| it.devices[0].state == "offline");
+    bench.manager.plug().departed(device);
+    bench.until(|it| it.devices.is_empty());
+    assert!(!ends.recv().unwrap(), "it is gone for good");
+}
+
 pub(crate) fn a_cancel_that_a_driver_never_ends_is_late() {
     let (bench, starts, _ends) = reached();
     let (_data, cancel) = starts.recv().unwrap();
