@@ -2,7 +2,11 @@
 
 mod bench;
 mod kept;
+#[expect(dead_code, reason = "some of it is for other tests")]
+#[path = "../support/lab.rs"]
+mod lab;
 mod liar;
+mod plugged;
 
 use std::{
     env, fs,
@@ -20,6 +24,7 @@ use kept::{
 };
 use liar::a_host_whose_answers_make_no_sense_is_ended_as_a_bad_reply_until_its_board_is_offline;
 use libtest_mimic::{Arguments, Trial};
+use plugged::a_real_board_has_its_stack_whenever_it_is_plugged_in;
 use rustix::process::Signal;
 use usbwright_driver_host::Drivers;
 use usbwright_reflector::status::Win32Error;
@@ -71,6 +76,7 @@ fn main() -> ExitCode {
         systemd_is_told_when_it_is_ready_and_when_it_ends
         a_host_whose_answers_make_no_sense_is_ended_as_a_bad_reply_until_its_board_is_offline
         what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not
+        a_real_board_has_its_stack_whenever_it_is_plugged_in
         what_is_wrong_is_told_before_anything_starts
     };
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
