@@ -96,6 +96,30 @@ fn a_host_that_is_killed_ends_a_thousand_requests_with_1291_two_hundred_times_in
 }
 
 #[test]
+fn what_ends_with_a_host_as_its_device_goes_is_told_that_the_device_is_gone() {
+    let dies: [fn(&Setup, Process); 2] = [
+        |_, host| host.kill(),
+        |setup, host| {
+            // The manager knows of it before the reflector does.
+            host.stop();
+            setup.reflector.host_died(setup.key).unwrap();
+        },
+    ];
+    for dies in dies {
+        let (setup, host) = hosted(Role::Host);
+        let device = setup.open();
+        let waits = kept_waiting(&setup, &device, 10);
+        setup.reflector.device_leaves(setup.key).unwrap();
+        dies(&setup, host);
+        for io in waits {
+            assert_eq!(io.wait().error(), Win32Error::DEVICE_REMOVED);
+        }
+        let late = device.read(1).wait().error();
+        assert_eq!(late, Win32Error::DEVICE_REMOVED);
+    }
+}
+
+#[test]
 fn a_dead_device_fails_fast_and_is_opened_anew_as_soon_as_another_host_has_it() {
     let (setup, host) = hosted(Role::Host);
     let old = setup.open();
