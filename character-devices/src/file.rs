@@ -18,7 +18,7 @@ use usbwright_reflector::{
 use crate::{
     ahead::{self, Ahead, Came, Taken},
     errno::errno,
-    ioctl::Control,
+    ioctl::{Asked, Control},
     wire::{Poll, Reply, event},
 };
 
@@ -198,7 +198,7 @@ impl OpenFile {
         }
     }
 
-    /// Sends a control code. The request has begun when this returns.
+    /// Sends a control code, or asks for information or sets it. The request has begun when this returns.
     pub(crate) fn control(
         &self,
         unique: u64,
@@ -206,7 +206,11 @@ impl OpenFile {
         signal: Rc<Notify>,
     ) -> impl Future<Output = Reply> + use<> {
         let input = control.input.clone();
-        let io = self.device.control(control.code, input, control.output);
+        let io = match control.asked {
+            Asked::Code(code) => self.device.control(code, input, control.output),
+            Asked::Query(class) => self.device.query_information(class, control.output),
+            Asked::Set(class) => self.device.set_information(class, input),
+        };
         async move {
             let ended = Ended::wait(io, &signal).await;
             let (result, data) = control.answer(&ended.outcome, ended.interruption());

@@ -1,4 +1,4 @@
-//! Which ioctl is which control code, and where its data is in the program's memory.
+//! Which ioctl asks for what of the drivers, and where its data is in the program's memory.
 
 use bytes::Bytes;
 use rustix::io::Errno;
@@ -16,14 +16,20 @@ pub const CONTROL: u32 = 0xC028_F700;
 /// The ioctl that has written what is buffered: `_IO(0xF7, 1)`.
 #[doc(alias = "USBWRIGHT_FLUSH")]
 pub const FLUSH: u32 = 0x0000_F701;
+/// The ioctl that asks for information about the file, of the class that is the `code` of a [`ControlBlock`]: `_IOWR(0xF7, 2, struct usbwright_control)`.
+#[doc(alias = "USBWRIGHT_QUERY")]
+pub const QUERY: u32 = 0xC028_F702;
+/// The ioctl that sets such information: `_IOWR(0xF7, 3, struct usbwright_control)`.
+#[doc(alias = "USBWRIGHT_SET")]
+pub const SET: u32 = 0xC028_F703;
 
-/// What a program gives [`CONTROL`], as `DeviceIoControl` has it (`struct usbwright_control`).
+/// What a program gives [`CONTROL`], [`QUERY`] and [`SET`], as `DeviceIoControl` has it (`struct usbwright_control`).
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
 )]
 #[repr(C)]
 pub struct ControlBlock {
-    /// The control code.
+    /// The control code, or the class of information.
     pub code: u32,
     /// Filled in: the Win32 code, 0 if all went well.
     pub error: u32,
@@ -42,7 +48,10 @@ pub struct ControlBlock {
 }
 
 const BLOCK: usize = size_of::<ControlBlock>();
-const _: () = assert!(BLOCK == ((CONTROL >> 16) & 0x3FFF) as usize);
+const fn length(command: u32) -> usize {
+    ((command >> 16) & 0x3FFF) as usize
+}
+const _: () = assert!(BLOCK == length(CONTROL) && BLOCK == length(QUERY) && BLOCK == length(SET));
 
 /// What is to be done about an ioctl.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +63,7 @@ pub enum Step {
         /// What is to be written.
         output: Vec<Span>,
     },
-    /// A control code for the drivers.
+    /// A control code for the drivers, or information about the file.
     Control(Control),
     /// A flush.
     Flush,
@@ -62,11 +71,22 @@ pub enum Step {
     Refused(Errno),
 }
 
-/// A control code, with all that it takes.
+/// What the drivers are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A control code.
+    Code(ControlCode),
+    /// Information of this class about the file.
+    Query(u32),
+    /// Information of this class is set.
+    Set(u32),
+}
+
+/// What the drivers are asked for, with all that it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
-    /// The code.
-    pub code: ControlCode,
+    /// What it is.
+    pub asked: Asked,
     /// Its input.
     pub input: Bytes,
     /// Room for its output, in bytes.
@@ -79,7 +99,7 @@ impl Step {
     /// What is to be done about an ioctl of which so much is known.
     pub fn of(ioctl: &Ioctl) -> Self {
         match ioctl.command {
-            CONTROL => block_step(ioctl),
+            CONTROL | QUERY | SET => block_step(ioctl),
             FLUSH => Self::Flush,
             _ => raw_step(ioctl),
         }
@@ -95,10 +115,10 @@ fn raw_step(ioctl: &Ioctl) -> Step {
         0 => 0,
         _ => length,
     };
-    let code = ControlCode(ioctl.command);
+    let asked = Asked::Code(ControlCode(ioctl.command));
     if ioctl.command & (READS | WRITES) == 0 {
         return Step::Control(Control {
-            code,
+            asked,
             input: Bytes::copy_from_slice(ioctl.argument.as_bytes()),
             output: 0,
             block: None,
@@ -107,7 +127,7 @@ fn raw_step(ioctl: &Ioctl) -> Step {
     let (input, output) = (moved(WRITES), moved(READS));
     if ioctl.input.len() == input as usize && ioctl.room == output {
         return Step::Control(Control {
-            code,
+            asked,
             input: ioctl.input.clone(),
             output: output as usize,
             block: None,
@@ -129,7 +149,7 @@ fn raw_step(ioctl: &Ioctl) -> Step {
     }
 }
 
-/// The one that has the code and all else in a block: that is asked for first, and then what it tells of.
+/// One that has the code and all else in a block: that is asked for first, and then what it tells of.
 fn block_step(ioctl: &Ioctl) -> Step {
     let itself = Span {
         address: ioctl.argument,
@@ -148,9 +168,16 @@ fn block_step(ioctl: &Ioctl) -> Step {
     if input.max(output) > LONGEST - BLOCK {
         return Step::Refused(Errno::MSGSIZE);
     }
+    // Information goes one way.
+    let asked = match (ioctl.command, input, output) {
+        (CONTROL, ..) => Asked::Code(ControlCode(block.code)),
+        (QUERY, 0, _) => Asked::Query(block.code),
+        (SET, _, 0) => Asked::Set(block.code),
+        _ => return Step::Refused(Errno::INVAL),
+    };
     if rest.len() == input && ioctl.room as usize == BLOCK + output {
         return Step::Control(Control {
-            code: ControlCode(block.code),
+            asked,
             input: ioctl.input.slice(BLOCK..),
             output,
             block: Some(block),
@@ -233,7 +260,7 @@ mod tests {
         let Step::Control(control) = Step::of(&ioctl(command, vec![7; 16], 16)) else {
             panic!("it has all it needs");
         };
-        assert_eq!(control.code, ControlCode(command));
+        assert_eq!(control.asked, Asked::Code(ControlCode(command)));
         assert_eq!((&control.input[..], control.output), (&[7; 16][..], 16));
         let answer = control.answer(&outcome(NtStatus::SUCCESS, b"ab"), None);
         assert_eq!(answer, (0, Bytes::from_static(b"ab")));
@@ -305,6 +332,29 @@ mod tests {
             Step::of(&ioctl(CONTROL, bytes, 40)),
             Step::Control(_)
         ));
+    }
+
+    #[test]
+    fn information_goes_one_way() {
+        let asked = |command, input_length, output_length| {
+            let block = ControlBlock {
+                code: 20,
+                input_length,
+                output_length,
+                ..ControlBlock::default()
+            };
+            let rest = vec![0; input_length as usize];
+            let all = [block.as_bytes(), &rest].concat();
+            match Step::of(&ioctl(command, all, 40 + output_length)) {
+                Step::Control(control) => Ok(control.asked),
+                Step::Refused(error) => Err(error),
+                step => panic!("it has all it needs: {step:?}"),
+            }
+        };
+        assert_eq!(asked(QUERY, 0, 8), Ok(Asked::Query(20)));
+        assert_eq!(asked(SET, 8, 0), Ok(Asked::Set(20)));
+        assert_eq!(asked(QUERY, 8, 8), Err(Errno::INVAL));
+        assert_eq!(asked(SET, 8, 8), Err(Errno::INVAL));
     }
 
     #[test]

@@ -29,4 +29,4 @@ pub mod wire;
 pub use channel::{CUSE, StartError, probe};
 pub use device::CharacterDevice;
 pub use errno::{errno, ioctl_errno};
-pub use ioctl::{CONTROL, Control, ControlBlock, FLUSH, Step};
+pub use ioctl::{Asked, CONTROL, Control, ControlBlock, FLUSH, QUERY, SET, Step};

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use kernel::{Kernel, event, opcode};
 use rustix::io::Errno;
-use support::{ECHO, PART, PEND, Setup, until};
-use usbwright_character_devices::{CONTROL, ControlBlock, FLUSH, StartError};
+use support::{ECHO, KEPT, PART, PEND, Setup, until};
+use usbwright_character_devices::{CONTROL, ControlBlock, FLUSH, QUERY, SET, StartError};
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 const RDWR: u32 = 2;
@@ -98,6 +98,33 @@ fn an_ioctl_with_a_block_takes_any_control_code() {
     assert_eq!(part.result, -Errno::MSGSIZE.raw_os_error());
     let (told, output) = ControlBlock::read_from_prefix(&part.data).unwrap();
     assert_eq!((told.error, told.returned, output), (234, 2, &b"ab"[..]));
+}
+
+#[test]
+fn information_about_a_file_is_set_and_asked_for_in_a_block() {
+    let setup = Setup::new();
+    let kernel = Kernel::of(&setup);
+    let file = kernel.open(RDWR).unwrap();
+    let block = |code, input_length, output_length| ControlBlock {
+        code,
+        input_length,
+        output_length,
+        ..ControlBlock::default()
+    };
+    let told = |data: &[u8]| {
+        let (told, output) = ControlBlock::read_from_prefix(data).unwrap();
+        (told.error, told.returned, output.to_vec())
+    };
+    let all = [block(KEPT, 5, 0).as_bytes(), b"hello"].concat();
+    let set = kernel.ioctl(file, SET, 0x1000, &all, 40);
+    assert_eq!((set.result, told(&set.data)), (0, (0, 5, vec![])));
+    let query = block(KEPT, 0, 16);
+    let query = kernel.ioctl(file, QUERY, 0x1000, query.as_bytes(), 56);
+    let kept = (0, 5, b"hello".to_vec());
+    assert_eq!((query.result, told(&query.data)), (0, kept));
+    let unknown = kernel.ioctl(file, QUERY, 0x1000, block(5, 0, 0).as_bytes(), 40);
+    assert_eq!(unknown.result, -Errno::NOTTY.raw_os_error());
+    assert_eq!(told(&unknown.data), (1, 0, vec![]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use process::{Process, Role};
-use support::{ECHO, EXIT, PANIC, PEND, Probe, Setup, WHO, channels, until};
+use support::{ECHO, EXIT, NEVER, PANIC, PEND, Probe, Setup, WHO, channels, until};
 use usbwright_reflector::{
     Critical, Event, HostInfo, SecurityDescriptor, Violation,
     application::{Device, Io},
@@ -38,7 +38,12 @@ fn rehost(setup: &Setup, role: Role) -> Process {
 }
 
 fn kept_waiting(setup: &Setup, device: &Device, count: usize) -> Vec<Io> {
-    let all: Vec<Io> = (0..count).map(|_| device.control(PEND, "", 0)).collect();
+    let all = (0..count).map(|at| match at % 3 {
+        0 => device.control(PEND, "", 0),
+        1 => device.query_information(NEVER, 8),
+        _ => device.set_information(NEVER, vec![0; 8]),
+    });
+    let all: Vec<Io> = all.collect();
     until("all are at the host", || {
         setup.reflector.status(setup.key).unwrap().outstanding == count
     });
@@ -88,6 +93,30 @@ fn a_host_that_is_killed_ends_a_thousand_requests_with_1291_two_hundred_times_in
     let (median, longest) = (times[100], times[199]);
     assert!(median < Duration::from_millis(100), "{median:?}");
     assert!(longest < AT_ONCE, "{longest:?}");
+}
+
+#[test]
+fn what_ends_with_a_host_as_its_device_goes_is_told_that_the_device_is_gone() {
+    let dies: [fn(&Setup, Process); 2] = [
+        |_, host| host.kill(),
+        |setup, host| {
+            // The manager knows of it before the reflector does.
+            host.stop();
+            setup.reflector.host_died(setup.key).unwrap();
+        },
+    ];
+    for dies in dies {
+        let (setup, host) = hosted(Role::Host);
+        let device = setup.open();
+        let waits = kept_waiting(&setup, &device, 10);
+        setup.reflector.device_leaves(setup.key).unwrap();
+        dies(&setup, host);
+        for io in waits {
+            assert_eq!(io.wait().error(), Win32Error::DEVICE_REMOVED);
+        }
+        let late = device.read(1).wait().error();
+        assert_eq!(late, Win32Error::DEVICE_REMOVED);
+    }
 }
 
 #[test]

@@ -40,6 +40,8 @@ struct Shared {
     nodes: Option<Nodes>,
     plug: OnceLock<Plug>,
     devices: Mutex<HashMap<DeviceKey, Reached>>,
+    /// Answers that made no sense, of a device whose key in the reflector is not known yet. Its lock is taken after the devices'.
+    early: Mutex<Vec<(reflector::DeviceKey, String)>>,
 }
 
 /// A device that applications reach, or will.
@@ -87,6 +89,7 @@ impl Applications {
             nodes,
             plug: OnceLock::new(),
             devices: Mutex::default(),
+            early: Mutex::default(),
         });
         let _ = this.set(Arc::downgrade(&shared));
         let watched = Arc::clone(&shared);
@@ -147,8 +150,29 @@ impl Shared {
     fn complain(&self, key: reflector::DeviceKey, detail: &str) {
         let devices = self.devices();
         let found = devices.iter().find(|(_, it)| it.key == Some(key));
-        if let (Some((device, _)), Some(plug)) = (found, self.plug.get()) {
-            plug.bad_reply(*device, detail.to_owned());
+        match (found, self.plug.get()) {
+            (Some((device, _)), Some(plug)) => plug.bad_reply(*device, detail.to_owned()),
+            _ => self.early().push((key, detail.to_owned())),
+        }
+    }
+
+    fn early(&self) -> MutexGuard<'_, Vec<(reflector::DeviceKey, String)>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reflector has a device under this key. Its host may have talked nonsense already.
+    fn has_key(&self, device: DeviceKey, key: reflector::DeviceKey) {
+        let mut devices = self.devices();
+        if let Some(reached) = devices.get_mut(&device) {
+            reached.key = Some(key);
+        }
+        // One device at a time is given to the reflector: others' are of devices that have gone.
+        let early = std::mem::take(&mut *self.early());
+        drop(devices);
+        for (_, detail) in early.into_iter().filter(|(of, _)| *of == key) {
+            if let Some(plug) = self.plug.get() {
+                plug.bad_reply(device, detail);
+            }
         }
     }
 
@@ -210,9 +234,7 @@ impl Shared {
         match self.hand_over(&name, key, ends, HostInfo { pid: host }) {
             Ok(key) => {
                 info!("applications can open {name}");
-                if let Some(reached) = self.devices().get_mut(&device) {
-                    reached.key = Some(key);
-                }
+                self.has_key(device, key);
                 if let Some(nodes) = &self.nodes {
                     nodes.add(device, &name, self.reflector.name_space());
                 }

@@ -30,6 +30,20 @@ pub(crate) struct Bench {
     servers: std::cell::RefCell<Vec<Running>>,
 }
 
+/// The package of a driver that has a board, and no use for it.
+pub(crate) fn package(driver: &str, policy: &str) -> String {
+    format!(
+        "host = 'fx2-host'\n\
+        devices = ['USB\\VID_0547&PID_1002']\n\
+        [[driver]]\n\
+        UmdfService = '{driver}'\n\
+        [framework]\n\
+        UmdfDispatcher = 'NativeUSB'\n\
+        [host-policy]\n\
+        {policy}"
+    )
+}
+
 /// Runs a command: whether it succeeded, and what it told of errors.
 pub(crate) fn usbwright(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(PROGRAM).args(arguments).output().unwrap();

@@ -1,6 +1,12 @@
 //! The driver manager as a user has it: `usbwright stack`, with the sample drivers in host processes. This program is the host as well.
 
 mod bench;
+mod kept;
+#[expect(dead_code, reason = "some of it is for other tests")]
+#[path = "../support/lab.rs"]
+mod lab;
+mod liar;
+mod plugged;
 
 use std::{
     env, fs,
@@ -9,12 +15,20 @@ use std::{
     time::Duration,
 };
 
-use bench::{Bench, alive, usbwright};
+use bench::{Bench, alive, package, usbwright};
+use kept::{
+    Keeper, a_driver_that_completes_nothing_costs_its_host_when_its_time_to_stop_is_up,
+    a_stop_waits_until_what_the_driver_has_is_completed,
+    a_thousand_requests_end_with_the_host_that_has_them_and_the_next_one_is_free,
+    an_unplugged_board_whose_driver_completes_nothing_is_gone_when_its_time_is_up,
+};
+use liar::a_host_whose_answers_make_no_sense_is_ended_as_a_bad_reply_until_its_board_is_offline;
 use libtest_mimic::{Arguments, Trial};
+use plugged::a_real_board_has_its_stack_whenever_it_is_plugged_in;
 use rustix::process::Signal;
 use usbwright_driver_host::Drivers;
 use usbwright_reflector::status::Win32Error;
-use usbwright_samples::{filter::InvertingFilter, fx2::Fx2Driver};
+use usbwright_samples::{echo::EchoDriver, filter::InvertingFilter, fx2::Fx2Driver};
 
 /// The package of the samples.
 const PACKAGE: &str = include_str!("../../host-stack/samples/packages/fx2.toml");
@@ -31,23 +45,38 @@ macro_rules! trials {
 
 fn main() -> ExitCode {
     if env::var_os("USBWRIGHT_HOST_CONTROL").is_some() {
+        if env::args()
+            .next()
+            .is_some_and(|it| it.ends_with(liar::PROGRAM))
+        {
+            return liar::drivers().run();
+        }
         let drivers = Drivers::new().with("fx2", || Fx2Driver);
-        return drivers.with("filter", || InvertingFilter).run();
+        let drivers = drivers.with("filter", || InvertingFilter);
+        let drivers = drivers.with("keeper", Keeper::default);
+        return drivers.with("echo", EchoDriver::default).run();
     }
     let trials = trials! {
         a_board_has_its_stack_in_a_host_process_which_list_and_tree_tell_of
         a_host_that_is_killed_starts_again_and_events_tell_why_it_went
         applications_reach_a_board_through_its_host_and_anew_after_that_was_killed
         a_board_is_used_by_hand_through_its_drivers
+        what_a_driver_knows_of_its_file_is_asked_for_and_set_by_hand
         the_system_sleeps_and_wakes_and_a_stopped_board_is_reset
         events_that_come_are_followed_until_the_manager_ends
+        a_stop_waits_until_what_the_driver_has_is_completed
+        a_driver_that_completes_nothing_costs_its_host_when_its_time_to_stop_is_up
+        an_unplugged_board_whose_driver_completes_nothing_is_gone_when_its_time_is_up
+        a_thousand_requests_end_with_the_host_that_has_them_and_the_next_one_is_free
         two_boards_of_a_pool_are_in_one_process
         a_signal_ends_all_of_it_in_order_and_leaves_nothing
         hosts_die_with_a_manager_that_is_killed
         a_board_behind_a_server_is_had_again_after_its_host_was_killed
         a_board_whose_server_comes_back_is_had_again
         systemd_is_told_when_it_is_ready_and_when_it_ends
+        a_host_whose_answers_make_no_sense_is_ended_as_a_bad_reply_until_its_board_is_offline
         what_a_manager_has_left_behind_is_replaced_and_a_manager_is_not
+        a_real_board_has_its_stack_whenever_it_is_plugged_in
         what_is_wrong_is_told_before_anything_starts
     };
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -155,6 +184,30 @@ fn a_board_is_used_by_hand_through_its_drivers() {
     assert!(!succeeded);
     assert!(told.contains("ERROR_INVALID_FUNCTION (1)"), "{told}");
     drop(run);
+}
+
+fn what_a_driver_knows_of_its_file_is_asked_for_and_set_by_hand() {
+    let bench = Bench::with(&package("echo", ""));
+    let run = bench.run(&["--device", "osr-fx2"]);
+    run.wait_for("2010");
+    let io = |arguments: &[&str]| bench.io(&[&["osr-fx2"], arguments].concat());
+    assert_eq!(io(&["write", "--text", "hello"]), b"");
+    assert_eq!(io(&["query", "5", "24"])[8..16], 5_u64.to_le_bytes());
+    assert_eq!(io(&["set", "20", "--data", "0200000000000000"]), b"");
+    assert_eq!(io(&["query", "0x5", "24"])[8..16], 2_u64.to_le_bytes());
+    assert_eq!(io(&["read", "16"]), b"he");
+    for (arguments, why) in [
+        (&["query", "4", "64"][..], "ERROR_INVALID_FUNCTION (1)"),
+        (&["query", "5", "8"], "ERROR_INSUFFICIENT_BUFFER (122)"),
+        (&["set", "13", "--data", "01"], "ERROR_ACCESS_DENIED (5)"),
+    ] {
+        let folder = bench.path("devices");
+        let by = ["stack", "io", "osr-fx2", "--devices-in", &folder];
+        let (succeeded, told) = usbwright(&[&by, arguments].concat());
+        assert!(!succeeded && told.contains(why), "{told}");
+    }
+    let events = run.stack(&["events", "--json"]);
+    assert!(!events.contains("10110"), "{events}");
 }
 
 fn the_system_sleeps_and_wakes_and_a_stopped_board_is_reset() {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rustix::io::Errno;
 use usbwright_character_devices::{
-    CONTROL, Step,
+    CONTROL, QUERY, SET, Step,
     wire::{Body, Ioctl, LONGEST, Message, Span},
 };
 use usbwright_reflector::{IoOutcome, status::NtStatus};
@@ -69,7 +69,7 @@ fn length(spans: &[Span]) -> usize {
 /// A program's ioctl, whose memory changes all the time.
 fn call(script: &mut Script<'_>) {
     let command = match script.number() {
-        number if number % 2 == 0 => CONTROL,
+        number if number % 2 == 0 => [CONTROL, QUERY, SET][(number / 2 % 3) as usize],
         number => number,
     };
     let mut ioctl = Ioctl {

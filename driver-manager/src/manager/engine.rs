@@ -291,6 +291,11 @@ impl Engine {
         }
         self.policy.departed(key, now);
         self.forget_gone();
+        // The policy knows nothing of one without a package.
+        let unused = |_: &DeviceKey, it: &mut Known| it.package.is_none();
+        for (_, gone) in self.devices.extract_if(key..=key, unused) {
+            gone.offer.source.gone();
+        }
     }
 
     /// Forgets devices that the policy knows no more.
@@ -298,7 +303,11 @@ impl Engine {
         let policy = &self.policy;
         let is_gone =
             |key: &DeviceKey, it: &mut Known| it.package.is_some() && policy.stage(*key).is_none();
-        for (_, gone) in self.devices.extract_if(.., is_gone) {
+        for (key, gone) in self.devices.extract_if(.., is_gone) {
+            // Its name is free before another device comes that has it as well.
+            if let Some(channels) = &self.settings.channels {
+                channels.detach(key, false);
+            }
             gone.offer.source.gone();
         }
     }

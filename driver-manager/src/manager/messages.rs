@@ -79,7 +79,6 @@ impl Engine {
                     return Err(format!("it was not asked to take stack {stack} down"));
                 }
                 self.tell(self.event(EventKind::StackRemoved, key, device));
-                self.detach(device, false);
                 self.end_change(device, Some("it is gone".to_owned()));
                 self.policy.torn_down(key, device, now);
                 self.forget_gone();

@@ -60,6 +60,7 @@ pub trait Channels: Send + Sync + 'static {
     /// The host is about to be asked to take the stack down, as its device goes: it ends its sockets when that is done, before [`detach`](Self::detach) is called.
     fn leaving(&self, _device: DeviceKey) {}
 
-    /// The stack is gone, or could not be built. `failed`: its host has failed, and what is outstanding ends with `ERROR_DRIVER_PROCESS_TERMINATED`.
+    /// The stack is gone, or could not be built. `failed`: its host has failed, and what is outstanding ends with `ERROR_DRIVER_PROCESS_TERMINATED`; where the device goes
+    /// for good, then or later, this is called once more, without that.
     fn detach(&self, device: DeviceKey, failed: bool);
 }

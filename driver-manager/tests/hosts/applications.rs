@@ -17,7 +17,7 @@ use usbwright_driver_manager::{
     record::{Operation, Problem},
 };
 
-use crate::bench::{Bench, Packaged, ZERO};
+use crate::bench::{Bench, PATIENCE, Packaged, ZERO};
 
 /// The manager's ends of a stack's sockets.
 type Ends = (OwnedFd, OwnedFd);
@@ -109,6 +109,20 @@ pub(crate) fn where_a_host_dies_the_sockets_end_and_what_was_asked_last_is_recor
     let (data, _cancel) = starts.recv().unwrap();
     send(&data, b"again", SendFlags::empty()).unwrap();
     assert_eq!(said(&data), "Started: again");
+}
+
+pub(crate) fn a_device_that_is_offline_is_let_go_of_when_it_is_unplugged() {
+    let (bench, starts, ends) = reached();
+    let device = DeviceKey(bench.view().devices[0].key);
+    for _ in 0..2 {
+        starts.recv_timeout(PATIENCE).unwrap();
+        bench.signal(bench.pid(), Signal::KILL);
+        assert!(ends.recv_timeout(PATIENCE).unwrap(), "it has failed");
+    }
+    bench.until(|it| it.devices[0].state == "offline");
+    bench.manager.plug().departed(device);
+    bench.until(|it| it.devices.is_empty());
+    assert!(!ends.recv_timeout(PATIENCE).unwrap(), "it is gone for good");
 }
 
 pub(crate) fn a_cancel_that_a_driver_never_ends_is_late() {

@@ -39,13 +39,16 @@ pub(crate) fn a_device_that_fits_a_package_has_its_stack_in_a_host_and_all_of_it
     );
 }
 
-pub(crate) fn a_device_that_no_package_is_for_is_told_of_and_has_no_host() {
+pub(crate) fn a_device_that_no_package_is_for_is_told_of_until_it_goes_and_has_no_host() {
     let bench = Bench::with(&Packaged::default());
     let device = bench.plug_spec(BOARD.1);
     let event = bench.next(EventKind::NoPackage);
     assert_eq!(event.event.detail, r"USB\VID_0547&PID_1002&REV_0000");
     assert_eq!(bench.state(device).as_deref(), Some("no package"));
     assert!(bench.view().hosts.is_empty());
+    bench.manager.plug().departed(device);
+    bench.next(EventKind::DeviceDeparted);
+    bench.until(|it| it.devices.is_empty());
 }
 
 pub(crate) fn an_unplugged_device_takes_its_host_with_it() {

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let trials = trials! {
         life:
             a_device_that_fits_a_package_has_its_stack_in_a_host_and_all_of_it_ends_in_order
-            a_device_that_no_package_is_for_is_told_of_and_has_no_host
+            a_device_that_no_package_is_for_is_told_of_until_it_goes_and_has_no_host
             an_unplugged_device_takes_its_host_with_it
             a_device_that_ends_by_itself_is_gone_for_the_manager
             pooled_devices_share_a_process
@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         applications:
             a_stack_is_reached_by_the_sockets_that_its_host_was_handed
             where_a_host_dies_the_sockets_end_and_what_was_asked_last_is_recorded
+            a_device_that_is_offline_is_let_go_of_when_it_is_unplugged
             a_cancel_that_a_driver_never_ends_is_late;
         changes:
             stacks_sleep_and_wake_and_their_drivers_are_told

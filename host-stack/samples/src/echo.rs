@@ -11,6 +11,9 @@
 //! | read before anything was written | `ERROR_INVALID_PARAMETER` at once |
 //! | read | as much of what is kept as there is room for, after [`DELAY`] |
 //! | send a control code | success at once |
+//! | ask for [`STANDARD_INFORMATION`] | how much is kept is where the file ends, at once |
+//! | set [`END_OF_FILE_INFORMATION`] | what is kept is cut to that length; `ERROR_INVALID_PARAMETER` where that is longer |
+//! | ask for, or set, other information | `ERROR_INVALID_FUNCTION` |
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,7 +22,8 @@ use std::{
 
 use bytes::Bytes;
 use usbwright_host_stack::{
-    Cancelable, Device, DeviceInit, Driver, Queue, Request, StopAction, StopNotice, Timer,
+    Cancelable, Device, DeviceInit, Driver, Parameters, Queue, Request, StopAction, StopNotice,
+    Timer,
     status::{HResult, NtStatus, Win32Error},
 };
 
@@ -35,6 +39,14 @@ pub const MAX_WRITE: usize = 40 * 1024;
 #[doc(alias = "TIMER_PERIOD")]
 pub const DELAY: Duration = Duration::from_millis(100);
 
+/// A class of information about a file, of 24 bytes: its allocation, its end, the number of its links, and two flags.
+#[doc(alias = "FileStandardInformation")]
+pub const STANDARD_INFORMATION: u32 = 5;
+
+/// A class of information about a file: where it ends, in 8 bytes.
+#[doc(alias = "FileEndOfFileInformation")]
+pub const END_OF_FILE_INFORMATION: u32 = 20;
+
 /// The driver.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EchoDriver;
@@ -43,13 +55,14 @@ impl Driver for EchoDriver {
     fn device_add(&self, init: DeviceInit) -> Result<Device, HResult> {
         let device = init.create(());
         let echo = Arc::new(Echo::default());
-        let [reads, writes, stops] = [(); 3].map(|()| Arc::clone(&echo));
+        let [reads, writes, others, stops] = [(); 4].map(|()| Arc::clone(&echo));
         device
             .sequential_queue()
             .default_queue()
             .on_read(move |queue, request, length| reads.read(queue, request, length))
             .on_write(move |queue, request, length| writes.write(queue, request, length))
             .on_device_control(|_, request, _| request.complete(HResult::OK))
+            .on_default(move |_, request| others.information(request))
             .on_stop(move |_, notice| stops.stop(notice))
             .create()?;
         Ok(device)
@@ -106,6 +119,55 @@ impl Echo {
         match filled {
             Ok(()) => self.finish_later(queue, request, moved),
             Err(status) => request.complete_with_information(status, 0),
+        }
+    }
+
+    fn information(&self, request: Request) {
+        let done = match request.parameters() {
+            Parameters::QueryInformation {
+                class: STANDARD_INFORMATION,
+                ..
+            } => self.tell(&request),
+            Parameters::SetInformation {
+                class: END_OF_FILE_INFORMATION,
+                ..
+            } => self.cut(&request),
+            _ => Err(NtStatus::INVALID_DEVICE_REQUEST.into()),
+        };
+        match done {
+            Ok(moved) => request.complete_with_information(HResult::OK, moved),
+            Err(status) => request.complete_with_information(status, 0),
+        }
+    }
+
+    fn tell(&self, request: &Request) -> Result<usize, HResult> {
+        let kept = self.state().kept.as_ref().map_or(0, Bytes::len) as u64;
+        let (links, flags) = (1_u32, [0; 4]);
+        let told = [
+            &(MAX_WRITE as u64).to_le_bytes()[..],
+            &kept.to_le_bytes(),
+            &links.to_le_bytes(),
+            &flags,
+        ];
+        let told = Bytes::from(told.concat());
+        let length = told.len();
+        let output = request.output(length)?;
+        output.fill(told.into()).map_err(|error| error.status())?;
+        Ok(length)
+    }
+
+    fn cut(&self, request: &Request) -> Result<usize, HResult> {
+        let input = request.input(8)?.payload().into_bytes();
+        let end = input.first_chunk().copied().map(u64::from_le_bytes);
+        let end = end.and_then(|it| usize::try_from(it).ok());
+        let mut state = self.state();
+        let kept = state.kept.as_mut();
+        match kept.zip(end).filter(|(kept, end)| *end <= kept.len()) {
+            Some((kept, end)) => {
+                kept.truncate(end);
+                Ok(0)
+            }
+            None => Err(Win32Error::INVALID_PARAMETER.into()),
         }
     }
 

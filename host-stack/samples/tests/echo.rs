@@ -3,7 +3,9 @@
 use usbwright_host_stack::{
     ControlCode, Handle, OnViolation, Stack, Threads, status::Win32Error, usb_target::ManualClock,
 };
-use usbwright_samples::echo::{DELAY, EchoDriver, MAX_WRITE};
+use usbwright_samples::echo::{
+    DELAY, END_OF_FILE_INFORMATION, EchoDriver, MAX_WRITE, STANDARD_INFORMATION,
+};
 
 /// The device, which an application has open, and the clock that it goes by.
 fn echo() -> (Handle, ManualClock, Stack) {
@@ -73,6 +75,41 @@ fn nothing_is_written_or_read_without_the_driver() {
     let (handle, _clock, _stack) = echo();
     assert_eq!(handle.write(&b""[..]).wait().error(), Win32Error::SUCCESS);
     assert_eq!(handle.read(0).wait().error(), Win32Error::SUCCESS);
+}
+
+#[test]
+fn what_is_kept_has_a_length_which_may_be_cut() {
+    let (handle, clock, _stack) = written(b"hello");
+    let length = || {
+        let told = handle.query_information(STANDARD_INFORMATION, 24).wait();
+        let told = told.ok().unwrap().data;
+        assert_eq!(told.len(), 24);
+        u64::from_le_bytes(told[8..16].try_into().unwrap())
+    };
+    let cut = |end: u64| {
+        let end = end.to_le_bytes().to_vec();
+        let cut = handle.set_information(END_OF_FILE_INFORMATION, end);
+        cut.wait().error()
+    };
+    assert_eq!(length(), 5);
+    assert_eq!(cut(6), Win32Error::INVALID_PARAMETER);
+    assert_eq!(cut(u64::MAX), Win32Error::INVALID_PARAMETER);
+    assert_eq!(cut(2), Win32Error::SUCCESS);
+    assert_eq!(length(), 2);
+    let read = handle.read(16);
+    clock.advance(DELAY);
+    assert_eq!(&read.wait().data[..], b"he");
+}
+
+#[test]
+fn information_without_room_for_it_or_of_another_class_is_refused() {
+    let (handle, _clock, _stack) = echo();
+    let short = handle.query_information(STANDARD_INFORMATION, 23).wait();
+    assert_eq!(short.error(), Win32Error::INSUFFICIENT_BUFFER);
+    let short = handle.set_information(END_OF_FILE_INFORMATION, vec![0; 7]);
+    assert_eq!(short.wait().error(), Win32Error::INSUFFICIENT_BUFFER);
+    let unknown = handle.query_information(4, 64).wait();
+    assert_eq!(unknown.error(), Win32Error::INVALID_FUNCTION);
 }
 
 #[test]

@@ -93,8 +93,8 @@ macro_rules! common {
             self
         }
 
-        /// Calls this for each request that the driver has, when the device leaves D0 or goes. Without it, the device waits until they have ended; once it is purged as the
-        /// device goes, what the driver has sent on is taken back.
+        /// Calls this for each request that the driver has, when the device leaves D0 or goes. Without it, the device waits until they have ended, in a host process as
+        /// long as the deadline of its package allows; once it is purged as the device goes, what the driver has sent on is taken back.
         #[doc(alias = "IQueueCallbackIoStop")]
         pub fn on_stop(
             mut self,

@@ -132,6 +132,27 @@ impl Device {
         self.begin(kind::FLUSH, |_| {})
     }
 
+    /// Asks for information of a class (`FILE_INFORMATION_CLASS`) about the file, for which there is so much room, in bytes. What it is, the drivers say; one that
+    /// has no handler for it refuses, with `ERROR_INVALID_FUNCTION`.
+    #[doc(alias = "GetFileInformationByHandleEx")]
+    pub fn query_information(&self, class: u32, length: usize) -> Io {
+        self.begin(kind::QUERY, |request| {
+            request.header.code = class.into();
+            request.output = length;
+        })
+    }
+
+    /// Sets information of a class (`FILE_INFORMATION_CLASS`) about the file. The file must have been opened for what Windows wants for the class:
+    /// `FILE_WRITE_DATA` to set where it ends, for one.
+    #[doc(alias = "SetFileInformationByHandle")]
+    pub fn set_information(&self, class: u32, information: impl Into<Bytes>) -> Io {
+        let information = information.into();
+        self.begin(kind::SET, |request| {
+            request.header.code = class.into();
+            request.input = information;
+        })
+    }
+
     /// Closes the file, for all clones, and ends when nothing of it is outstanding any more and the drivers have been told. What is outstanding is cancelled.
     ///
     /// Dropping the last clone does the same, and waits for nothing.

@@ -89,6 +89,8 @@ impl Server {
             kind::WRITE => handle.write_at(input, position),
             kind::CONTROL => handle.control(ControlCode(header.code.get()), input, room),
             kind::FLUSH => handle.flush(),
+            kind::QUERY => handle.query_information(header.code.get(), room),
+            kind::SET => handle.set_information(header.code.get(), input),
             _ => return Err(NtStatus::INVALID_DEVICE_REQUEST),
         };
         drop(handle);

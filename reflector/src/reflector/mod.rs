@@ -193,18 +193,18 @@ impl Reflector {
     }
 
     /// The host has died, or has to: all that it has ends with 1291 (`ERROR_DRIVER_PROCESS_TERMINATED`), its handles are dead, and opening the device fails so
-    /// until [another host](Self::replace_host) is there.
+    /// until [another host](Self::replace_host) is there. Where the device [leaves](Self::device_leaves), that is told instead.
     ///
     /// # Errors
     /// Where there is no such device.
     pub fn host_died(&self, key: DeviceKey) -> Result<(), NoDevice> {
         let device = self.device(key)?;
-        device.link().end(NtStatus::DRIVER_PROCESS_TERMINATED);
+        device.link().end_lost();
         Ok(())
     }
 
-    /// The device goes, and its host is asked to take the stack down: when it then ends its channels, what is outstanding ends as by
-    /// [`remove_device`](Self::remove_device), which is yet to be called.
+    /// The device goes, and its host is asked to take the stack down: when it then ends its channels, or dies, what is outstanding ends as
+    /// by [`remove_device`](Self::remove_device), which is yet to be called.
     ///
     /// # Errors
     /// Where there is no such device.

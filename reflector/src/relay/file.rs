@@ -87,8 +87,13 @@ impl<A> File<A> {
         if self.phase != wanted {
             return Err(NtStatus::INVALID_HANDLE);
         }
-        let code = ControlCode(header.code.get());
-        if header.kind.get() == kind::CONTROL && !self.granted.allows(code) {
+        let code = header.code.get();
+        let allowed = match header.kind.get() {
+            kind::CONTROL => self.granted.allows(ControlCode(code)),
+            kind::SET => self.granted.lets_set(code),
+            _ => true,
+        };
+        if !allowed {
             return Err(NtStatus::ACCESS_DENIED);
         }
         let promised = self.promised + inline_room(header);
@@ -198,8 +203,8 @@ fn inline_room(header: &Header) -> u64 {
 fn most(asked: &Header) -> u64 {
     let (input, output) = (asked.input.length.get(), asked.output.length.get());
     match asked.kind.get() {
-        kind::READ => output.into(),
-        kind::WRITE => input.into(),
+        kind::READ | kind::QUERY => output.into(),
+        kind::WRITE | kind::SET => input.into(),
         kind::CONTROL => input.max(output).into(),
         // What its completion tells is the drivers' business.
         _ => u64::MAX,

@@ -18,7 +18,7 @@ pub struct RequestRecord {
     pub file: u64,
     /// What it was: `read`, `control` and so on.
     pub kind: &'static str,
-    /// The control code, of a `control`; the wanted access, of an `open`.
+    /// The control code, of a `control`; the wanted access, of an `open`; the class, of information.
     pub code: u32,
     /// Bytes that it gave.
     pub input: u32,

@@ -90,6 +90,27 @@ fn a_host_that_answers_nonsense_is_found_out() {
 }
 
 #[test]
+fn a_host_that_tells_more_of_a_file_than_there_was_room_for_is_found_out() {
+    let mut relay = open();
+    let query = Header {
+        output: Part::inline(8),
+        ..Header::new(kind::QUERY)
+    };
+    let set = Header {
+        input: Part::inline(8),
+        ..Header::new(kind::SET)
+    };
+    for (at, asked, inline) in [(2, query, 8), (3, set, 0)] {
+        let number = send(&mut relay, 1, asked, at).unwrap();
+        let too_much = reply(&mut relay, number, 9, 0);
+        assert!(matches!(too_much, Err(Violation::Excess { .. })));
+        let more_than_room = reply(&mut relay, number, 8, inline + 1);
+        assert!(matches!(more_than_room, Err(Violation::Excess { .. })));
+        reply(&mut relay, number, 8, inline).unwrap();
+    }
+}
+
+#[test]
 fn what_a_host_has_ends_with_it_once_and_in_order() {
     let mut relay = open();
     for request in 2..1002 {

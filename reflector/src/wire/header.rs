@@ -61,7 +61,7 @@ pub struct Header {
     pub kind: U16,
     /// Nothing yet.
     pub flags: U16,
-    /// An `NTSTATUS`, a control code, an `ACCESS_MASK` or a version.
+    /// An `NTSTATUS`, a control code, an `ACCESS_MASK`, a `FILE_INFORMATION_CLASS` or a version.
     pub code: U32,
     /// The number of the request, which its sender gave it.
     pub request: U64,

@@ -26,6 +26,10 @@ pub const CLOSE: u16 = 0x15;
 pub const REGION: u16 = 0x16;
 /// A region is not needed any more.
 pub const RELEASE: u16 = 0x17;
+/// Ask for information about the file.
+pub const QUERY: u16 = 0x18;
+/// Set information about the file.
+pub const SET: u16 = 0x19;
 /// A request is to be taken back.
 pub const CANCEL: u16 = 0x20;
 /// How a request has ended.
@@ -90,6 +94,8 @@ pub(crate) fn fields(kind: u16, way: Way) -> Option<Fields> {
         READ => POSITION | OUTPUT,
         WRITE => POSITION | INPUT,
         CONTROL => CODE | INPUT | OUTPUT,
+        QUERY => CODE | OUTPUT,
+        SET => CODE | INPUT,
         FLUSH | CLOSE => 0,
         REGION => POSITION | OUTPUT,
         RELEASE => OUTPUT,
@@ -119,6 +125,8 @@ pub(crate) fn name(kind: u16) -> &'static str {
         CLOSE => "close",
         REGION => "region",
         RELEASE => "release",
+        QUERY => "query information",
+        SET => "set information",
         _ => "unknown",
     }
 }

@@ -10,7 +10,7 @@ pub use packet::Packet;
 pub(crate) use packet::one_descriptor;
 
 /// The protocol's version. Ends of different versions do not talk to each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a greeting has for its request's number: `usbwrefl`, as bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"usbwrefl");

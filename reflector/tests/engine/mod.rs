@@ -63,12 +63,14 @@ pub(crate) fn run(script: &[u8]) {
     }
 }
 
-const REQUESTS: [u16; 8] = [
+const REQUESTS: [u16; 10] = [
     kind::OPEN,
     kind::READ,
     kind::WRITE,
     kind::CONTROL,
     kind::FLUSH,
+    kind::QUERY,
+    kind::SET,
     kind::CLOSE,
     kind::REGION,
     kind::RELEASE,
@@ -166,11 +168,11 @@ struct Begun(BTreeMap<u64, usize>);
 
 impl Begun {
     fn begin(&mut self, application: &mut ApplicationExchange, script: &mut Script<'_>) {
-        let kind = REQUESTS[usize::from(script.byte() % 6)];
+        let kind = REQUESTS[usize::from(script.byte() % 8)];
         let (input, room) = (script.bytes(), usize::from(script.byte() % 16));
         let (input, room) = match kind {
-            kind::READ => (Bytes::new(), room),
-            kind::WRITE | kind::OPEN => (input, 0),
+            kind::READ | kind::QUERY => (Bytes::new(), room),
+            kind::WRITE | kind::SET | kind::OPEN => (input, 0),
             kind::CONTROL => (input, room),
             _ => (Bytes::new(), 0),
         };
@@ -350,7 +352,9 @@ impl Trio {
         let place = self.has.iter().position(|it| it.request.get() == request);
         let asked = self.has.remove(place.expect("it has that")).unwrap();
         let room = match (asked.kind.get(), status) {
-            (kind::READ | kind::CONTROL, NtStatus::SUCCESS) => asked.output.length.get() as usize,
+            (kind::READ | kind::CONTROL | kind::QUERY, NtStatus::SUCCESS) => {
+                asked.output.length.get() as usize
+            }
             _ => 0,
         };
         let header = Header::reply(request, status, room as u64, room);

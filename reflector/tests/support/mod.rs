@@ -13,7 +13,7 @@ use std::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use usbwright_host_stack::{
     Access, AccessRights, Control, ControlCode, Device as StackDevice, DeviceCallbacks, DeviceInit,
-    Driver, File, IoType, LockingConstraint, Method, Queue, Request, Retrieval, Stack,
+    Driver, File, IoType, LockingConstraint, Method, Parameters, Queue, Request, Retrieval, Stack,
     status::{HResult, NtStatus},
 };
 use usbwright_reflector::{
@@ -43,6 +43,13 @@ pub const EXIT: ControlCode = code(0x805);
 pub const WHO: ControlCode = code(0x806);
 /// Fails with `ERROR_MORE_DATA`'s status, after a part of the data.
 pub const PART: ControlCode = code(0x807);
+
+/// A class of information: what was written, or set so.
+pub const KEPT: u32 = 200;
+/// A class of information that is asked for, or set, in vain until the request is cancelled or released.
+pub const NEVER: u32 = 201;
+/// `FileEndOfFileInformation`: cuts what was written to a length of 8 bytes.
+pub const END_OF_FILE: u32 = 20;
 
 /// The driver. What is written is kept, and read again.
 #[derive(Clone, Default)]
@@ -109,6 +116,40 @@ impl Probe {
         }
     }
 
+    fn information(&self, waits: &Queue, request: Request) {
+        match request.parameters() {
+            Parameters::QueryInformation { class: NEVER, .. }
+            | Parameters::SetInformation { class: NEVER, .. } => {
+                request.forward(waits).map_err(drop).unwrap();
+            }
+            Parameters::QueryInformation {
+                class: KEPT,
+                length,
+            } => self.read(request, length),
+            Parameters::SetInformation {
+                class: KEPT,
+                length,
+            } => self.write(request, length),
+            Parameters::SetInformation {
+                class: END_OF_FILE, ..
+            } => self.cut(request),
+            _ => request.complete(NtStatus::INVALID_DEVICE_REQUEST),
+        }
+    }
+
+    fn cut(&self, request: Request) {
+        let end = request.input(8).map(|it| it.payload().into_bytes());
+        match end {
+            Ok(end) => {
+                let end = u64::from_le_bytes(end[..8].try_into().unwrap());
+                let end = usize::try_from(end).unwrap();
+                self.0.lock().unwrap().data.truncate(end);
+                request.complete(HResult::OK);
+            }
+            Err(status) => request.complete(status),
+        }
+    }
+
     fn write(&self, request: Request, length: usize) {
         let data = request.input(length).unwrap().payload().into_bytes();
         let mut seen = self.0.lock().unwrap();
@@ -144,7 +185,8 @@ impl Driver for Probe {
         });
         let device = init.create(self.clone());
         let waits = device.manual_queue().create()?;
-        let [controls, reads, writes] = [(); 3].map(|()| self.clone());
+        let [controls, reads, writes, others] = [(); 4].map(|()| self.clone());
+        let keeps = waits.clone();
         device
             .parallel_queue()
             .default_queue()
@@ -155,6 +197,7 @@ impl Driver for Probe {
             .on_device_control(move |_, request, control| {
                 controls.control(&waits, request, control);
             })
+            .on_default(move |_, request| others.information(&keeps, request))
             .on_read(move |_, request, length| reads.read(request, length))
             .on_write(move |_, request, length| writes.write(request, length))
             .create()?;

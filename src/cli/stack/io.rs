@@ -20,7 +20,7 @@ use usbwright_reflector::{
 use crate::cli::io::{sink::dump, words};
 use crate::cli::output::output;
 
-/// Read, write and control a device through its drivers, as an application does.
+/// Read, write, control and ask a device through its drivers, as an application does.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 NAME is the device's, as `usbwright stack list` tells it. Data that is read goes to the standard output, as a hex dump on a terminal and as it is \
@@ -29,7 +29,11 @@ elsewhere.
 Examples, with the drivers of an OSR USB-FX2 board:
   usbwright stack io osr-fx2 write --text hello
   usbwright stack io osr-fx2 read 5
-  usbwright stack io osr-fx2 ioctl 0xffdc6018 --output 1     # read the switches")]
+  usbwright stack io osr-fx2 ioctl 0xffdc6018 --output 1     # read the switches
+
+Of drivers that have information about their files, such as the sample `echo`:
+  usbwright stack io echo query 5 24                         # FileStandardInformation
+  usbwright stack io echo set 20 --data 0300000000000000     # FileEndOfFileInformation: 3 bytes")]
 pub(super) struct Arguments {
     /// The device.
     name: String,
@@ -66,7 +70,7 @@ enum Action {
     /// Send a control code, with input and room for output.
     Ioctl {
         /// The code, such as 0xffdc6018.
-        #[arg(value_parser = code)]
+        #[arg(value_parser = number)]
         code: u32,
         #[command(flatten)]
         input: Input,
@@ -76,6 +80,21 @@ enum Action {
     },
     /// Have written what is buffered.
     Flush,
+    /// Ask for information about the file, of a class, for which there is room for LENGTH bytes.
+    Query {
+        /// The class, by its number in FILE_INFORMATION_CLASS: 5 is FileStandardInformation.
+        #[arg(value_parser = number)]
+        class: u32,
+        length: usize,
+    },
+    /// Set information about the file, of a class.
+    Set {
+        /// The class, by its number in FILE_INFORMATION_CLASS: 20 is FileEndOfFileInformation.
+        #[arg(value_parser = number)]
+        class: u32,
+        #[command(flatten)]
+        input: Input,
+    },
 }
 
 /// What is given to the drivers; nothing, if it is not said.
@@ -93,7 +112,7 @@ struct Input {
     file: Option<PathBuf>,
 }
 
-fn code(text: &str) -> Result<u32, String> {
+fn number(text: &str) -> Result<u32, String> {
     words::number(text, u32::MAX)
 }
 
@@ -148,6 +167,8 @@ fn begin(device: &Device, action: &Action) -> anyhow::Result<Io> {
             output,
         } => device.control(ControlCode(*code), input.bytes()?, *output),
         Action::Flush => device.flush(),
+        Action::Query { class, length } => device.query_information(*class, *length),
+        Action::Set { class, input } => device.set_information(*class, input.bytes()?),
     })
 }
 

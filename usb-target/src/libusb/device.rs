@@ -3,9 +3,9 @@
 use std::{fmt, fs, path::Path};
 
 use rusb::{Context, UsbContext as _};
-use usbwright_protocol::Speed;
+use usbwright_protocol::{Class, Speed};
 
-use super::LibusbError;
+use super::{LibusbError, topology::Topology};
 
 /// Where Linux tells of its devices, and of their names without their being opened.
 const SYSFS: &str = "/sys/bus/usb/devices";
@@ -27,6 +27,15 @@ pub struct LibusbDevice {
     /// What it is.
     #[doc(alias = "idProduct")]
     pub product_id: u16,
+    /// Its release, in BCD.
+    #[doc(alias = "bcdDevice")]
+    pub device_release: u16,
+    /// The class of the whole device.
+    #[doc(alias = "bDeviceClass")]
+    pub class: Class,
+    /// The class of each interface, at its first setting, of its first configuration; none where the system does not tell.
+    #[doc(alias = "bInterfaceClass")]
+    pub interfaces: Vec<Class>,
     /// The speed it runs at; high where the system does not know.
     pub speed: Speed,
     /// The name of its maker, where it has one that this user can read.
@@ -57,6 +66,9 @@ impl LibusbDevice {
             path,
             vendor_id: descriptor.vendor_id(),
             product_id: descriptor.product_id(),
+            device_release: release(&descriptor),
+            class: class(&descriptor),
+            interfaces: Topology::first(device).classes(),
             speed: speed(device.speed()),
             manufacturer,
             product,
@@ -122,6 +134,23 @@ pub(super) fn is_hub(device: &rusb::Device<Context>) -> bool {
     descriptor.is_ok_and(|it| it.class_code() == HUB)
 }
 
+/// A device's release, in BCD.
+pub(super) fn release(descriptor: &rusb::DeviceDescriptor) -> u16 {
+    let rusb::Version(major, minor, sub) = descriptor.device_version();
+    u16::from(major / 10) << 12
+        | u16::from(major % 10) << 8
+        | u16::from(minor) << 4
+        | u16::from(sub)
+}
+
+pub(super) fn class(descriptor: &rusb::DeviceDescriptor) -> Class {
+    Class {
+        class: descriptor.class_code(),
+        subclass: descriptor.sub_class_code(),
+        protocol: descriptor.protocol_code(),
+    }
+}
+
 pub(super) fn speed(speed: rusb::Speed) -> Speed {
     match speed {
         rusb::Speed::Low => Speed::Low,
@@ -174,6 +203,9 @@ mod tests {
             path: "1-1".to_owned(),
             vendor_id: 0x0525,
             product_id: 0xa4a0,
+            device_release: 0,
+            class: Class::VENDOR,
+            interfaces: Vec::new(),
             speed: Speed::High,
             manufacturer: Some("A\nB\u{1b}".to_owned()),
             product: None,

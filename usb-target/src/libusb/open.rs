@@ -90,7 +90,7 @@ fn choose<T>(
 
 #[cfg(test)]
 mod tests {
-    use usbwright_protocol::Speed;
+    use usbwright_protocol::{Class, Speed};
 
     use super::*;
 
@@ -101,6 +101,9 @@ mod tests {
             path: format!("1-{address}"),
             vendor_id: 0x0525,
             product_id: 0xa4a0,
+            device_release: 0,
+            class: Class::VENDOR,
+            interfaces: Vec::new(),
             speed: Speed::High,
             manufacturer: None,
             product: Some("Zero".to_owned()),

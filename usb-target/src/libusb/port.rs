@@ -15,7 +15,7 @@ use usbwright_protocol::{
 };
 
 use super::{
-    LibusbDevice, LibusbError, Selector, events,
+    LibusbDevice, LibusbError, Selector, device, events,
     events::EventThread,
     inbox::{Event, Inbox},
     open::{self, Opened},
@@ -345,16 +345,9 @@ impl fmt::Debug for LibusbPort {
 impl Identity {
     fn of(device: &Device<Context>) -> Result<Self, rusb::Error> {
         let descriptor = device.device_descriptor()?;
-        let rusb::Version(major, minor, sub_minor) = descriptor.device_version();
         Ok(Self {
-            release: u16::from(major / 10 * 16 + major % 10) << 8
-                | u16::from(minor) << 4
-                | u16::from(sub_minor),
-            class: Class {
-                class: descriptor.class_code(),
-                subclass: descriptor.sub_class_code(),
-                protocol: descriptor.protocol_code(),
-            },
+            release: device::release(&descriptor),
+            class: device::class(&descriptor),
             configurations: descriptor.num_configurations(),
         })
     }

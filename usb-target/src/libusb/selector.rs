@@ -175,7 +175,7 @@ fn path(value: &str) -> Result<String, SelectorError> {
 
 #[cfg(test)]
 mod tests {
-    use usbwright_protocol::Speed;
+    use usbwright_protocol::{Class, Speed};
 
     use super::*;
 
@@ -186,6 +186,9 @@ mod tests {
             path: "3-1.2".to_owned(),
             vendor_id: 0x0525,
             product_id: 0xa4a0,
+            device_release: 0,
+            class: Class::VENDOR,
+            interfaces: Vec::new(),
             speed: Speed::High,
             manufacturer: None,
             product: None,

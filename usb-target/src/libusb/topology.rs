@@ -33,12 +33,15 @@ impl Topology {
     pub(super) fn of(device: &Device<Context>) -> Result<Self, Error> {
         match device.active_config_descriptor() {
             Ok(descriptor) => Ok(Self::from_descriptor(&descriptor, true)),
-            Err(Error::NotFound) => {
-                let first = device.config_descriptor(0);
-                Ok(first.map_or_else(|_| Self::default(), |it| Self::from_descriptor(&it, false)))
-            }
+            Err(Error::NotFound) => Ok(Self::first(device)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The first configuration, whichever is active; an empty one where the system does not tell.
+    pub(super) fn first(device: &Device<Context>) -> Self {
+        let first = device.config_descriptor(0);
+        first.map_or_else(|_| Self::default(), |it| Self::from_descriptor(&it, false))
     }
 
     fn from_descriptor(descriptor: &ConfigDescriptor, active: bool) -> Self {
