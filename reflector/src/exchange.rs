@@ -15,7 +15,7 @@ use crate::{
     application::core::{ApplicationCore, Request},
     host::desk::{Asked, Desk},
     order::{For, Order},
-    relay::{Brought, Prepared, Relay},
+    relay::{Ahead, Prepared, Relay},
     wire::{Header, Packet, Way, kind},
 };
 
@@ -69,7 +69,7 @@ impl ReflectorExchange {
         if order.request(request)? {
             return Ok(Routed::Ends(NtStatus::CANCELLED));
         }
-        if let Prepared::Ends(status) = self.relay.prepare(file, &mut header, 1) {
+        if let Prepared::Ends(status) = self.relay.prepare(file, &mut header, 1, Ahead::default()) {
             return Ok(Routed::Ends(status));
         }
         self.relay.sent(&header, request, Instant::now());
@@ -89,21 +89,26 @@ impl ReflectorExchange {
         }
     }
 
-    /// A packet of the host: the request that it ends, if it ends one of an application that is there, by file and number, and the bytes that come with it.
+    /// A packet of the host: the requests that it ends, those of applications that are there, are added to `ended`, by file and number, with the bytes that come with each.
     ///
     /// # Errors
     /// What it breaks; the host is to be [ended](Self::end).
-    #[allow(clippy::type_complexity)]
-    pub fn from_host(&mut self, bytes: &[u8]) -> Result<Option<(u64, u64, usize)>, Violation> {
-        let (header, payload) = Header::open(bytes, Way::FromHost)?;
-        Ok(match self.relay.receive(&header)? {
-            Brought::Reply { to, request, .. }
-            | Brought::Closed {
-                to: Some((to, request)),
-                ..
-            } => Some((to, request, payload.len())),
-            _ => None,
-        })
+    pub fn from_host(
+        &mut self,
+        bytes: &[u8],
+        ended: &mut Vec<(u64, u64, usize)>,
+    ) -> Result<(), Violation> {
+        let mut others = bytes;
+        loop {
+            let (header, payload, behind) = Header::first(others, Way::FromHost)?;
+            let brought = self.relay.receive(&header)?;
+            let to = brought.to();
+            ended.extend(to.map(|(file, request)| (*file, request, payload.len())));
+            if behind.is_empty() {
+                return Ok(());
+            }
+            others = behind;
+        }
     }
 
     /// An application goes: what the host is sent for that.
@@ -146,17 +151,24 @@ pub enum Wanted {
 }
 
 impl HostExchange {
-    /// A packet of the reflector.
+    /// A packet of the reflector: what it asks for is added to `wanted`.
     ///
     /// # Errors
     /// What it breaks.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Wanted, Violation> {
-        let (header, _) = Header::open(bytes, Way::ToHost)?;
-        Ok(match self.0.receive(&header)? {
-            Asked::Welcome => Wanted::Welcome,
-            Asked::Request { cancelled } => Wanted::Request(header.request.get(), cancelled),
-            Asked::Close { ends } => Wanted::Close(ends),
-        })
+    pub fn feed(&mut self, bytes: &[u8], wanted: &mut Vec<Wanted>) -> Result<(), Violation> {
+        let mut others = bytes;
+        loop {
+            let (header, _, behind) = Header::first(others, Way::ToHost)?;
+            wanted.push(match self.0.receive(&header)? {
+                Asked::Welcome => Wanted::Welcome,
+                Asked::Request { cancelled } => Wanted::Request(header.request.get(), cancelled),
+                Asked::Close { ends } => Wanted::Close(ends),
+            });
+            if behind.is_empty() {
+                return Ok(());
+            }
+            others = behind;
+        }
     }
 
     /// A packet by the cancel channel: what is to be taken back.
@@ -230,14 +242,7 @@ impl ApplicationExchange {
     /// # Errors
     /// What it breaks; the connection has ended then.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Violation> {
-        let opened = Header::open(bytes, Way::ToApplication);
-        let fed = opened.and_then(|(header, payload)| {
-            let packet = Packet {
-                payload: Bytes::copy_from_slice(payload),
-                ..header.into()
-            };
-            self.core.receive(packet)
-        });
+        let fed = Packet::read(bytes).and_then(|packet| self.core.receive(packet));
         if fed.is_err() {
             self.core.end();
         }

@@ -122,9 +122,8 @@ impl ApplicationCore {
             false => Bytes::new(),
         };
         self.outbox.push_back(Packet {
-            header,
             payload,
-            descriptor: None,
+            ..header.into()
         });
         number
     }
@@ -271,19 +270,29 @@ impl ApplicationCore {
 
     /// Takes a packet of the reflector in.
     pub(crate) fn receive(&mut self, packet: Packet) -> Result<(), Violation> {
-        let header = packet.header;
+        self.message(&packet.header, packet.payload, packet.descriptor)?;
+        let mut behind = packet.behind.into_iter();
+        behind.try_for_each(|(header, payload)| self.message(&header, payload, None))
+    }
+
+    fn message(
+        &mut self,
+        header: &Header,
+        payload: Bytes,
+        descriptor: Option<Arc<OwnedFd>>,
+    ) -> Result<(), Violation> {
         let number = header.kind.get();
         match (number, self.welcomed) {
             (kind::WELCOME, false) => {
                 self.welcomed = true;
-                self.channel = packet.descriptor;
+                self.channel = descriptor;
             }
             (kind::REFUSED, false) => {
-                self.refusal = Some(String::from_utf8_lossy(&packet.payload).into_owned());
+                self.refusal = Some(String::from_utf8_lossy(&payload).into_owned());
                 self.gone = Some(header.status());
             }
             (kind::GONE, _) => self.gone = Some(header.status()),
-            (kind::REPLY, true) => return self.reply(&header, packet.payload),
+            (kind::REPLY, true) => return self.reply(header, payload),
             _ => return Err(Violation::Time(number)),
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 pub(crate) mod desk;
 mod opening;
+mod replies;
 mod request;
 
 use std::{
@@ -19,11 +20,13 @@ use usbwright_host_stack::{
 };
 use usbwright_ports::{
     Violation,
-    parts::{Delivery, Received, Socket},
+    parts::{Received, Socket},
 };
-use zerocopy::IntoBytes as _;
 
-use self::desk::{Asked, Desk};
+use self::{
+    desk::{Asked, Desk},
+    replies::Replies,
+};
 use crate::{
     region::Mapping,
     wire::{HEADER_SIZE, Header, PACKET_SIZE, Part, Way, kind, one_descriptor},
@@ -32,7 +35,8 @@ use crate::{
 /// A stack that is served to a reflector. Dropped, it is served no more: what is outstanding is cancelled, and what is open closed.
 ///
 /// One thread reads requests and submits them, and goes on with the stack as an application in this process would; another reads cancels. Replies are sent by whichever
-/// thread ends a request, which waits where the reflector does not read: a driver in its callback may be made to wait so, and nobody else.
+/// thread ends a request, which waits where the reflector does not read: a driver in its callback may be made to wait so, and nobody else. Where several requests have come by one packet,
+/// replies wait for each other for 50 µs; a third thread sees to it that a driver that blocks in a callback does not hold up replies to the requests before it.
 #[must_use = "the stack is served for as long as this is there"]
 pub struct Serving {
     server: Arc<Server>,
@@ -60,6 +64,7 @@ pub enum ServingEnded {
 struct Server {
     stack: Stack,
     data: Socket,
+    replies: Replies,
     cancel: Socket,
     state: Mutex<State>,
     ended: OnceLock<ServingEnded>,
@@ -112,6 +117,7 @@ impl Serving {
         let server = Arc::new(Server {
             stack,
             data: data.into(),
+            replies: Replies::new(),
             cancel: cancel.into(),
             state: Mutex::default(),
             ended: OnceLock::new(),
@@ -120,6 +126,8 @@ impl Serving {
             server: Arc::clone(&server),
             threads: Vec::new(),
         };
+        let its = Arc::clone(&server);
+        serving.spawn("replies", move || its.replies.guard(&its.data))?;
         let its = Arc::clone(&server);
         serving.spawn("requests", move || its.read_requests())?;
         serving.spawn("cancels", move || server.read_cancels())?;
@@ -183,6 +191,7 @@ impl Server {
         let _ = self.ended.set(why);
         self.data.shut_down();
         self.cancel.shut_down();
+        self.replies.end();
     }
 
     /// Reads requests until there is no reflector, and lets go of all then.
@@ -210,14 +219,50 @@ impl Server {
         let Some(length) = length else {
             return Ok(());
         };
-        let (header, payload) = Header::open(&buffer[..length], Way::ToHost)?;
+        let packet = &buffer[..length];
+        let (header, payload, behind) = Header::first(packet, Way::ToHost)?;
+        if behind.is_empty() {
+            return self.take(&header, payload, descriptors);
+        }
+        self.replies.hold();
+        let taken = self.take_all(packet, descriptors);
+        self.replies.release(&self.data);
+        taken
+    }
+
+    /// Does what each message asks for. A descriptor goes with the last one.
+    fn take_all(
+        self: &Arc<Self>,
+        packet: &[u8],
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<(), ServingEnded> {
+        let mut others = packet;
+        while !others.is_empty() {
+            let (header, payload, behind) = Header::first(others, Way::ToHost)?;
+            let its = match behind.is_empty() {
+                true => std::mem::take(&mut descriptors),
+                false => Vec::new(),
+            };
+            self.take(&header, payload, its)?;
+            others = behind;
+        }
+        Ok(())
+    }
+
+    /// Does what a message asks for.
+    fn take(
+        self: &Arc<Self>,
+        header: &Header,
+        payload: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), ServingEnded> {
         let wanted = header.kind.get() == kind::REGION;
         let descriptor = one_descriptor(wanted, descriptors)?;
-        let asked = self.state().desk.receive(&header)?;
+        let asked = self.state().desk.receive(header)?;
         match asked {
             Asked::Welcome => self.send(&Header::welcome(), &[]),
             Asked::Request { cancelled } => {
-                self.begin(&header, payload, descriptor);
+                self.begin(header, payload, descriptor);
                 if cancelled {
                     self.take_back(header.request.get());
                 }
@@ -297,28 +342,9 @@ impl Server {
         }
     }
 
-    /// Sends a packet, and waits where there is no room. If there is no reflector any more, its reader sees that.
+    /// Sends a packet, at once or with those that follow.
     fn send(&self, header: &Header, payload: &[u8]) {
-        loop {
-            match self.data.send_parts(header.as_bytes(), payload, None) {
-                Ok(Delivery::Sent) | Err(_) => return,
-                Ok(delivery) => self.wait_for_room(delivery),
-            }
-        }
-    }
-
-    fn wait_for_room(&self, delivery: Delivery) {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let later = Timespec {
-            tv_sec: 0,
-            tv_nsec: 10_000_000,
-        };
-        // Where the system has no memory, nobody tells when that is over.
-        let (events, time) = match delivery {
-            Delivery::Later => (PollFlags::empty(), Some(&later)),
-            _ => (PollFlags::OUT, None),
-        };
-        let _ = poll(&mut [PollFd::new(&self.data, events)], time);
+        self.replies.send(&self.data, header, payload);
     }
 }
 

@@ -16,7 +16,7 @@ use usbwright_ports::parts::{Delivery, Socket};
 use zerocopy::IntoBytes as _;
 
 use super::events::Who;
-use crate::wire::{HEADER_SIZE, Header};
+use crate::wire::Header;
 
 /// An application that has a device open, or is about to.
 pub(crate) struct Application {
@@ -79,13 +79,13 @@ impl Application {
     }
 
     /// Sends a packet, or keeps it until there is room. How much that may be is for the relay to say.
-    pub(super) fn deliver(&self, header: &Header, payload: &[u8]) {
+    pub(super) fn deliver(&self, packet: &[u8]) {
         let mut outbox = self.outbox();
         if outbox.broken || outbox.last {
             return;
         }
         if outbox.waiting.is_empty() {
-            match self.socket.send_parts(header.as_bytes(), payload, None) {
+            match self.socket.send_parts(packet, &[], None) {
                 Ok(Delivery::Sent) => return,
                 Ok(_) => {}
                 Err(_) => {
@@ -94,16 +94,13 @@ impl Application {
                 }
             }
         }
-        let mut packet = Vec::with_capacity(HEADER_SIZE + payload.len());
-        packet.extend_from_slice(header.as_bytes());
-        packet.extend_from_slice(payload);
-        outbox.waiting.push_back(packet);
+        outbox.waiting.push_back(packet.to_vec());
         self.ring();
     }
 
     /// What it has open is gone; it hears nothing more.
     pub(super) fn gone(&self, status: NtStatus) {
-        self.deliver(&Header::gone(status), &[]);
+        self.deliver(Header::gone(status).as_bytes());
         self.outbox().last = true;
         self.ring();
     }

@@ -16,10 +16,10 @@ use usbwright_ports::{
 };
 use zerocopy::IntoBytes as _;
 
-use super::application::Application;
+use super::{application::Application, batch::Batch, replies::Replies};
 use crate::{
-    relay::{Brought, Leaving, Prepared, Relay},
-    wire::{HEADER_SIZE, Header, PACKET_SIZE, Way},
+    relay::{Ahead, Brought, Leaving, Prepared, Relay},
+    wire::Header,
 };
 
 /// The reflector's ends of a host's channels, each one end of a pair of `SOCK_SEQPACKET` sockets.
@@ -50,12 +50,10 @@ pub(super) struct HostLink {
 
 /// How a packet for the host fared.
 pub(super) enum Forwarded {
-    /// It was sent; and others of the file may be outstanding besides.
-    Sent { is_busy: bool },
+    /// Nothing is left of it; the file may have several requests outstanding.
+    Gone { is_busy: bool },
     /// There is no room now; or, `later`, the system has no memory, and nobody tells when that is over.
     Waits { later: bool },
-    /// The request ends so.
-    Ends(NtStatus),
 }
 
 /// Why a host's channel is read no more.
@@ -110,37 +108,47 @@ impl HostLink {
         self.cancel.as_fd()
     }
 
-    /// Sends an application's request to the host, whose requests are numbered in the order in which they are sent.
+    /// Sends requests of an application to the host, whose requests are numbered in the order in which they are sent. Tells as well which have ended so.
     pub(super) fn forward(
         &self,
         from: &Application,
-        header: &Header,
-        payload: &[u8],
-        descriptor: Option<BorrowedFd<'_>>,
-    ) -> Forwarded {
-        let mut header = *header;
-        let request = header.request.get();
+        batch: &mut Batch,
+    ) -> (Forwarded, Vec<(u64, NtStatus)>) {
         let mut relay = self.relay();
-        if let Prepared::Ends(status) =
-            relay.prepare(from.file, &mut header, from.who.pid.unwrap_or(0))
-        {
-            return Forwarded::Ends(status);
-        }
-        match self.data.send_parts(header.as_bytes(), payload, descriptor) {
-            Ok(Delivery::Sent) => {
-                relay.sent(&header, request, Instant::now());
-                let is_busy = relay.is_busy(from.file);
-                Forwarded::Sent { is_busy }
+        let mut ahead = Ahead::default();
+        let process = from.who.pid.unwrap_or(0);
+        let mut ended = batch.prepare(|header| {
+            match relay.prepare(from.file, header, process, ahead) {
+                Prepared::ToHost => ahead.add(header),
+                Prepared::Ends(status) => return Err(status),
             }
-            Ok(delivery) => Forwarded::Waits {
-                later: delivery == Delivery::Later,
-            },
+            Ok(())
+        });
+        let (packet, descriptor) = batch.packet();
+        let sent = match packet.is_empty() {
+            true => Ok(Delivery::Sent),
+            false => self.data.send_parts(packet, &[], descriptor),
+        };
+        match sent {
+            Ok(Delivery::Sent) => {
+                let now = Instant::now();
+                for (header, request) in batch.clear() {
+                    relay.sent(&header, request, now);
+                }
+            }
+            Ok(delivery) => {
+                let later = delivery == Delivery::Later;
+                return (Forwarded::Waits { later }, ended);
+            }
             Err(_) => {
                 drop(relay);
                 self.end_lost();
-                Forwarded::Ends(self.lost())
+                ended.extend(batch.clear().map(|(_, request)| (request, self.lost())));
+                return (Forwarded::Gone { is_busy: false }, ended);
             }
         }
+        let is_busy = relay.is_busy(from.file);
+        (Forwarded::Gone { is_busy }, ended)
     }
 
     /// An application has gone.
@@ -173,30 +181,42 @@ impl HostLink {
 
     /// Reads replies, and hands them on, until there is no host any more.
     pub(super) fn read(&self, mut told: impl FnMut(Brought<Arc<Application>>)) -> Over {
-        let mut buffer = vec![0; PACKET_SIZE];
+        let mut replies = Replies::new();
         loop {
-            // A host has no descriptors to pass: whatever comes is closed.
-            let mut descriptors = Vec::new();
-            let received = self.data.receive_into(&mut buffer, &mut descriptors, true);
-            let length = match received {
-                Ok(Received::Packet(_)) if !descriptors.is_empty() => {
-                    return Over::Violation(Violation::Descriptors(descriptors.len()));
-                }
-                Ok(Received::Packet(length)) => length,
-                Ok(Received::Nothing) => continue,
-                Ok(Received::Violation(violation)) => return Over::Violation(violation),
-                Ok(Received::End) | Err(_) => return Over::Disconnected,
-            };
-            let taken = Header::open(&buffer[..length], Way::FromHost)
-                .and_then(|(header, _)| Ok((header, self.relay().receive(&header)?)));
-            match taken {
-                Ok((header, brought)) => {
-                    deliver(&brought, header, &buffer[HEADER_SIZE..length]);
-                    told(brought);
-                }
-                Err(violation) => return Over::Violation(violation),
+            let taken = self.take_replies(&mut replies);
+            replies.hand_on(&mut told);
+            if let Err(over) = taken {
+                return over;
             }
         }
+    }
+
+    /// Waits for a packet, and takes those that are behind it.
+    fn take_replies(&self, replies: &mut Replies) -> Result<(), Over> {
+        let mut waits = true;
+        while let Some(room) = replies.room() {
+            // A host has no descriptors to pass: whatever comes is closed.
+            let mut descriptors = Vec::new();
+            let length = match self.data.receive_into(room, &mut descriptors, waits) {
+                Ok(Received::Packet(_)) if !descriptors.is_empty() => {
+                    let violation = Violation::Descriptors(descriptors.len());
+                    return Err(Over::Violation(violation));
+                }
+                Ok(Received::Packet(length)) => length,
+                Ok(Received::Nothing) => break,
+                Ok(Received::Violation(violation)) => return Err(Over::Violation(violation)),
+                Ok(Received::End) | Err(_) => return Err(Over::Disconnected),
+            };
+            let mut relay = self.relay();
+            let taken = replies.take(length, |header| relay.receive(header));
+            taken.map_err(Over::Violation)?;
+            // To look for more costs as much as a packet; with few requests outstanding there is hardly any.
+            if relay.outstanding() <= 1 {
+                break;
+            }
+            waits = false;
+        }
+        Ok(())
     }
 
     /// There is no host any more: all that it has ends so, and its handles are of nothing. Tells whether that is new.
@@ -205,7 +225,7 @@ impl HostLink {
             return false;
         };
         for (to, request) in remains.requests {
-            to.deliver(&Header::reply(request, status, 0, 0), &[]);
+            to.deliver(Header::reply(request, status, 0, 0).as_bytes());
         }
         for to in remains.files {
             to.gone(status);
@@ -215,21 +235,4 @@ impl HostLink {
         self.cancel.shut_down();
         true
     }
-}
-
-/// Hands an application what has come for it.
-fn deliver(brought: &Brought<Arc<Application>>, header: Header, payload: &[u8]) {
-    let (to, request) = match brought {
-        Brought::Reply { to, request, .. }
-        | Brought::Closed {
-            to: Some((to, request)),
-            ..
-        } => (to, *request),
-        _ => return,
-    };
-    let header = Header {
-        request: request.into(),
-        ..header
-    };
-    to.deliver(&header, payload);
 }

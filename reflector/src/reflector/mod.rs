@@ -1,9 +1,11 @@
 //! The reflector itself: devices by name, and the channels to their hosts.
 
 pub(crate) mod application;
+mod batch;
 mod device;
 mod events;
 mod link;
+mod replies;
 mod serve;
 mod threads;
 

@@ -20,12 +20,13 @@ use zerocopy::IntoBytes as _;
 
 use super::{
     application::{Application, Flushed},
+    batch::Batch,
     link::{Forwarded, HostLink},
 };
 use crate::{
     order::{For, Order},
     region,
-    wire::{HEADER_SIZE, Header, PACKET_SIZE, Way, kind, one_descriptor},
+    wire::{HEADER_SIZE, Header, Way, kind, one_descriptor},
 };
 
 /// How long an application may take to greet.
@@ -33,7 +34,7 @@ const GREETING: Duration = Duration::from_secs(5);
 /// When what the system had no memory for is tried again.
 const RETRY: Duration = Duration::from_millis(10);
 /// How many requests are taken before anything else is looked at.
-const REQUESTS_AT_A_TIME: usize = 16;
+const REQUESTS_AT_A_TIME: usize = 32;
 /// How many cancels are taken before anything else is looked at.
 const CANCELS_AT_A_TIME: usize = 64;
 
@@ -99,8 +100,9 @@ pub(super) struct Serving {
     application: Arc<Application>,
     link: Arc<HostLink>,
     order: Order,
-    buffer: Vec<u8>,
-    /// A request in the buffer, for which the host has no room.
+    /// Requests on their way to the host.
+    batch: Batch,
+    /// The host has no room for them.
     stalled: Option<Stalled>,
     /// Cancels for which the host has no room.
     cancels: VecDeque<u64>,
@@ -109,9 +111,6 @@ pub(super) struct Serving {
 }
 
 struct Stalled {
-    header: Header,
-    length: usize,
-    descriptor: Option<OwnedFd>,
     /// It is tried again after a while.
     later: bool,
 }
@@ -128,7 +127,7 @@ impl Serving {
             application,
             link,
             order: Order::default(),
-            buffer: vec![0; PACKET_SIZE],
+            batch: Batch::new(),
             stalled: None,
             cancels: VecDeque::new(),
             is_busy: false,
@@ -144,7 +143,6 @@ impl Serving {
             }
         };
         self.application.end();
-        self.stalled = None;
         if !matches!(ending, Ending::Gone) {
             self.leave();
         }
@@ -157,8 +155,8 @@ impl Serving {
             Flushed::Broken => return Err(Ending::Left),
             flushed => flushed,
         };
-        if let Some(stalled) = self.stalled.take() {
-            self.forward(stalled);
+        if self.stalled.take().is_some() {
+            self.forward();
         }
         self.send_cancels();
         let ready = self.wait(flushed)?;
@@ -213,10 +211,17 @@ impl Serving {
         })
     }
 
-    /// Takes what has come; of an application that waits for each of its requests, it is one.
+    /// Takes what has come, and sends it to the host; what was there before the end, or before what breaks the protocol, as well.
     fn take_requests(&mut self) -> Result<(), Ending> {
+        let taken = self.gather();
+        self.forward();
+        taken
+    }
+
+    /// Takes what has come; of an application that waits for each of its requests, it is one.
+    fn gather(&mut self) -> Result<(), Ending> {
         for _ in 0..REQUESTS_AT_A_TIME {
-            if !self.take_request()? || !self.is_busy || self.stalled.is_some() {
+            if !self.take_request()? || !self.is_busy || self.batch.is_full() {
                 break;
             }
         }
@@ -227,7 +232,7 @@ impl Serving {
     fn take_request(&mut self) -> Result<bool, Ending> {
         let mut descriptors = Vec::new();
         let socket = &self.application.socket;
-        let length = match socket.receive_into(&mut self.buffer, &mut descriptors, false) {
+        let length = match socket.receive_into(self.batch.room(), &mut descriptors, false) {
             Ok(Received::Packet(length)) => length,
             Ok(Received::Nothing) => return Ok(false),
             Ok(Received::Violation(violation)) => return Err(violation.into()),
@@ -237,9 +242,9 @@ impl Serving {
         Ok(true)
     }
 
-    /// A packet is in the buffer.
+    /// A packet was received into the batch.
     fn request(&mut self, length: usize, descriptors: Vec<OwnedFd>) -> Result<(), Violation> {
-        let (header, _) = Header::open(&self.buffer[..length], Way::FromApplication)?;
+        let (header, _) = Header::open(self.batch.received(length), Way::FromApplication)?;
         let number = header.kind.get();
         if number == kind::HELLO {
             return Err(Violation::Time(number));
@@ -256,30 +261,27 @@ impl Serving {
             self.answer(request, error.status());
             return Ok(());
         }
-        self.forward(Stalled {
-            header,
-            length,
-            descriptor,
-            later: false,
-        });
+        self.batch.add(header, length, descriptor);
         Ok(())
     }
 
     fn answer(&self, request: u64, status: NtStatus) {
         let reply = Header::reply(request, status, 0, 0);
-        self.application.deliver(&reply, &[]);
+        self.application.deliver(reply.as_bytes());
     }
 
-    fn forward(&mut self, packet: Stalled) {
-        let payload = &self.buffer[HEADER_SIZE..packet.length];
-        let descriptor = packet.descriptor.as_ref().map(|it| it.as_fd());
-        let forwarded = self
-            .link
-            .forward(&self.application, &packet.header, payload, descriptor);
+    /// Sends the batch to the host.
+    fn forward(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let (forwarded, ended) = self.link.forward(&self.application, &mut self.batch);
         match forwarded {
-            Forwarded::Sent { is_busy } => self.is_busy = is_busy,
-            Forwarded::Waits { later } => self.stalled = Some(Stalled { later, ..packet }),
-            Forwarded::Ends(status) => self.answer(packet.header.request.get(), status),
+            Forwarded::Gone { is_busy } => self.is_busy = is_busy,
+            Forwarded::Waits { later } => self.stalled = Some(Stalled { later }),
+        }
+        for (request, status) in ended {
+            self.answer(request, status);
         }
     }
 
@@ -306,8 +308,8 @@ impl Serving {
             return Ok(());
         }
         // It is here still, and the host never hears of it.
-        let is_here = |it: &mut Stalled| it.header.request.get() == request;
-        if self.stalled.take_if(is_here).is_some() {
+        if self.batch.remove(request) {
+            self.stalled.take_if(|_| self.batch.is_empty());
             self.answer(request, NtStatus::CANCELLED);
             return Ok(());
         }

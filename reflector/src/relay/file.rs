@@ -35,6 +35,22 @@ impl Phase {
     }
 }
 
+/// Requests of a file that are ahead of another one in the same packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ahead {
+    pub(super) requests: usize,
+    /// The room that they want for what comes in packets.
+    room: u64,
+}
+
+impl Ahead {
+    /// One more is.
+    pub(crate) fn add(&mut self, header: &Header) {
+        self.requests += 1;
+        self.room += inline_room(header);
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct File<A> {
     /// Whoever has it open, as long as they are there.
@@ -78,8 +94,8 @@ impl<A> File<A> {
         self.requests.values().copied().collect()
     }
 
-    /// Whether a request may go to the host.
-    pub(super) fn check(&self, header: &Header) -> Result<(), NtStatus> {
+    /// Whether a request may go to the host, behind others.
+    pub(super) fn check(&self, header: &Header, ahead: Ahead) -> Result<(), NtStatus> {
         let wanted = match header.kind.get() {
             kind::OPEN => Phase::New,
             _ => Phase::Open,
@@ -96,10 +112,11 @@ impl<A> File<A> {
         if !allowed {
             return Err(NtStatus::ACCESS_DENIED);
         }
-        let promised = self.promised + inline_room(header);
+        let promised = self.promised + ahead.room + inline_room(header);
+        let requests = self.requests.len() + ahead.requests;
         // The last request is always possible.
         let closes = header.kind.get() == kind::CLOSE;
-        if !closes && (self.requests.len() >= MOST_REQUESTS || promised > MOST_PROMISED) {
+        if !closes && (requests >= MOST_REQUESTS || promised > MOST_PROMISED) {
             return Err(NtStatus::INSUFFICIENT_RESOURCES);
         }
         match header.kind.get() {

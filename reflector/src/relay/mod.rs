@@ -14,6 +14,7 @@ use std::{
 use usbwright_host_stack::status::NtStatus;
 use usbwright_ports::Violation;
 
+pub(crate) use self::file::Ahead;
 use self::file::{File, Phase};
 use self::record::Recent;
 pub use self::record::RequestRecord;
@@ -72,6 +73,20 @@ pub(crate) enum Brought<A> {
     },
 }
 
+impl<A> Brought<A> {
+    /// Who is told, and of which of its requests.
+    pub(crate) fn to(&self) -> Option<(&A, u64)> {
+        match self {
+            Self::Reply { to, request, .. }
+            | Self::Closed {
+                to: Some((to, request)),
+                ..
+            } => Some((to, *request)),
+            _ => None,
+        }
+    }
+}
+
 /// What ends with a host.
 #[derive(Debug)]
 pub(crate) struct Remains<A> {
@@ -127,21 +142,27 @@ impl<A: Clone> Relay<A> {
         }
     }
 
-    /// Looks at a request of an application, and makes of it what the host gets. `process` opens.
-    pub(crate) fn prepare(&self, file: u64, header: &mut Header, process: u32) -> Prepared {
+    /// Looks at a request of an application, and makes of it what the host gets, behind what is ahead in the same packet. `process` opens.
+    pub(crate) fn prepare(
+        &self,
+        file: u64,
+        header: &mut Header,
+        process: u32,
+        ahead: Ahead,
+    ) -> Prepared {
         if let Some(status) = self.ended {
             return Prepared::Ends(status);
         }
         let Some(of) = self.files.get(&file).filter(|it| it.to.is_some()) else {
             return Prepared::Ends(NtStatus::INVALID_HANDLE);
         };
-        if let Err(status) = of.check(header) {
+        if let Err(status) = of.check(header, ahead) {
             return Prepared::Ends(status);
         }
         if header.kind.get() == kind::OPEN {
             header.position = u64::from(process).into();
         }
-        header.request = (self.last + 1).into();
+        header.request = (self.last + 1 + ahead.requests as u64).into();
         header.file = file.into();
         Prepared::ToHost
     }

@@ -24,7 +24,7 @@ fn send(
     mut header: Header,
     request: u64,
 ) -> Result<u64, NtStatus> {
-    match relay.prepare(file, &mut header, 42) {
+    match relay.prepare(file, &mut header, 42, Ahead::default()) {
         Prepared::Ends(status) => Err(status),
         Prepared::ToHost => {
             relay.sent(&header, request, Instant::now());
@@ -66,7 +66,10 @@ fn an_open_tells_the_host_the_process() {
     let mut relay = Relay::new();
     relay.attach(1, 'a').unwrap();
     let mut header = Header::new(kind::OPEN);
-    assert_eq!(relay.prepare(1, &mut header, 42), Prepared::ToHost);
+    assert_eq!(
+        relay.prepare(1, &mut header, 42, Ahead::default()),
+        Prepared::ToHost
+    );
     assert_eq!((header.position.get(), header.file.get()), (42, 1));
 }
 

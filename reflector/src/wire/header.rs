@@ -193,23 +193,38 @@ impl Header {
         NtStatus(self.code.get())
     }
 
-    /// Reads a packet that came this way: its header, and what follows that.
+    /// Reads a packet of one message that came this way: its header, and what follows that.
     ///
     /// # Errors
     /// What it breaks.
     pub fn open(bytes: &[u8], way: Way) -> Result<(Self, &[u8]), Violation> {
-        let (header, payload) =
+        let (header, payload, others) = Self::first(bytes, way)?;
+        match others.len() {
+            0 => Ok((header, payload)),
+            more => Err(Violation::Length {
+                told: payload.len(),
+                came: payload.len() + more,
+            }),
+        }
+    }
+
+    /// Reads the first message of a packet that came this way: its header, what follows that, and the messages behind it.
+    ///
+    /// # Errors
+    /// What it breaks.
+    pub fn first(bytes: &[u8], way: Way) -> Result<(Self, &[u8], &[u8]), Violation> {
+        let (header, follows) =
             Self::read_from_prefix(bytes).map_err(|_| Violation::Short(bytes.len()))?;
         header.check(way)?;
         let told = match header.input.is_inline() {
             true => header.input.length.get() as usize,
             false => 0,
         };
-        match payload.len() == told {
-            true => Ok((header, payload)),
-            false => Err(Violation::Length {
+        match follows.split_at_checked(told) {
+            Some((payload, others)) => Ok((header, payload, others)),
+            None => Err(Violation::Length {
                 told,
-                came: payload.len(),
+                came: follows.len(),
             }),
         }
     }

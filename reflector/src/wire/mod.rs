@@ -18,8 +18,11 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"usbwrefl");
 /// The most bytes that travel within a packet; what is longer is in shared memory.
 pub const INLINE: usize = 64 * 1024;
 
+/// Another message follows in the same packet only where those before it have no more bytes than this.
+pub const TOGETHER: usize = 16 * 1024;
+
 /// The room that any packet fits into.
-pub const PACKET_SIZE: usize = HEADER_SIZE + INLINE;
+pub const PACKET_SIZE: usize = TOGETHER + HEADER_SIZE + INLINE;
 
 /// The most requests of one open file that may be outstanding.
 pub const MOST_REQUESTS: usize = 4096;

@@ -1,4 +1,4 @@
-//! A packet with its payload and its descriptor.
+//! A packet with its payload and its descriptor, and the messages behind it.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -20,6 +20,8 @@ pub struct Packet {
     pub payload: Bytes,
     /// The descriptor that goes with it.
     pub descriptor: Option<Arc<OwnedFd>>,
+    /// Messages that came behind it, in the same packet.
+    pub behind: Vec<(Header, Bytes)>,
 }
 
 impl From<Header> for Packet {
@@ -28,7 +30,26 @@ impl From<Header> for Packet {
             header,
             payload: Bytes::new(),
             descriptor: None,
+            behind: Vec::new(),
         }
+    }
+}
+
+impl Packet {
+    /// Reads what came, but for its descriptor.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Violation> {
+        let (header, payload, mut others) = Header::first(bytes, Way::ToApplication)?;
+        let mut behind = Vec::new();
+        while !others.is_empty() {
+            let (header, payload, rest) = Header::first(others, Way::ToApplication)?;
+            behind.push((header, Bytes::copy_from_slice(payload)));
+            others = rest;
+        }
+        Ok(Self {
+            payload: Bytes::copy_from_slice(payload),
+            behind,
+            ..header.into()
+        })
     }
 }
 
@@ -48,13 +69,12 @@ impl Parcel for Packet {
     }
 
     fn open(bytes: &[u8], descriptors: Vec<OwnedFd>, _limit: usize) -> Result<Self, Violation> {
-        let (header, payload) = Header::open(bytes, Way::ToApplication)?;
-        let payload = Bytes::copy_from_slice(payload);
-        let descriptor = one_descriptor(header.kind.get() == kind::WELCOME, descriptors)?;
+        let packet = Self::read(bytes)?;
+        let wanted = packet.header.kind.get() == kind::WELCOME && packet.behind.is_empty();
+        let descriptor = one_descriptor(wanted, descriptors)?;
         Ok(Self {
-            header,
-            payload,
             descriptor: descriptor.map(Arc::new),
+            ..packet
         })
     }
 }

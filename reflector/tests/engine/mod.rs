@@ -26,6 +26,12 @@ impl Script<'_> {
         (0..count).map(|_| self.byte()).collect()
     }
 
+    /// A packet of one message, or of several.
+    fn packets(&mut self, kinds: &[u16]) -> Vec<u8> {
+        let behind = usize::from(self.byte()).saturating_sub(252);
+        (0..=behind).flat_map(|_| self.packet(kinds)).collect()
+    }
+
     /// A packet that may make sense.
     fn packet(&mut self, kinds: &[u16]) -> Vec<u8> {
         if self.byte().is_multiple_of(32) {
@@ -121,8 +127,9 @@ fn reflector(script: &mut Script<'_>) {
                 }
             }
             _ => {
-                let packet = script.packet(&REPLIES);
-                if let Ok(Some((file, request, _))) = reflector.from_host(&packet) {
+                let mut ended = Vec::new();
+                let _ = reflector.from_host(&script.packets(&REPLIES), &mut ended);
+                for (file, request, _) in ended {
                     assert!(under_way.remove(&(file, request)), "it ends twice");
                 }
             }
@@ -150,12 +157,16 @@ fn host(script: &mut Script<'_>) {
                 under_way.remove(&request);
             }
             _ => {
-                let mut packet = script.packet(&REQUESTS);
+                let mut packet = script.packets(&REQUESTS);
                 if script.byte().is_multiple_of(8) {
                     packet = Header::hello().as_bytes().to_vec();
                 }
-                if let Ok(Wanted::Request(request, _)) = host.feed(&packet) {
-                    assert!(under_way.insert(request), "a number comes twice");
+                let mut wanted = Vec::new();
+                let _ = host.feed(&packet, &mut wanted);
+                for it in wanted {
+                    if let Wanted::Request(request, _) = it {
+                        assert!(under_way.insert(request), "a number comes twice");
+                    }
                 }
             }
         }
@@ -217,7 +228,7 @@ fn application(script: &mut Script<'_>) {
         match script.byte() % 4 {
             0 => begun.begin(&mut application, script),
             1 => begun.change(&mut application, script),
-            _ => drop(application.feed(&script.packet(&REPLIES))),
+            _ => drop(application.feed(&script.packets(&REPLIES))),
         }
         if !script.byte().is_multiple_of(4) {
             while application.outgoing().is_some() {}
@@ -238,10 +249,12 @@ fn all(script: &mut Script<'_>) {
     trio.reflector.attach(1).unwrap();
     let hello = trio.application.outgoing().unwrap();
     assert_eq!(hello, Header::hello().as_bytes());
-    trio.host.feed(Header::hello().as_bytes()).unwrap();
-    trio.reflector
-        .from_host(Header::welcome().as_bytes())
-        .unwrap();
+    let (hello, welcome) = (Header::hello(), Header::welcome());
+    let mut wanted = Vec::new();
+    trio.host.feed(hello.as_bytes(), &mut wanted).unwrap();
+    assert_eq!(wanted, [Wanted::Welcome]);
+    let ended = &mut Vec::new();
+    trio.reflector.from_host(welcome.as_bytes(), ended).unwrap();
     trio.application.feed(Header::welcome().as_bytes()).unwrap();
     begun
         .0
@@ -288,7 +301,7 @@ impl Trio {
                     self.cancels.extend(cancel);
                 }
             }
-            4 => self.take_to_host(),
+            4 => self.take_to_host(choice),
             5 => {
                 if let Some(number) = self.cancels.pop_front() {
                     let packet = Header::cancel(number);
@@ -304,16 +317,28 @@ impl Trio {
                     self.finish(number, NtStatus::SUCCESS);
                 }
             }
-            _ => {
-                if let Some(packet) = self.replies.pop_front() {
-                    let ended = self.reflector.from_host(&packet).unwrap();
-                    let (_, request, _) = ended.expect("the application is there");
-                    let mut header = header(&packet);
-                    header.request = request.into();
-                    let packet = [header.as_bytes(), &packet[HEADER_SIZE..]].concat();
-                    self.application.feed(&packet).unwrap();
-                }
-            }
+            _ => self.take_replies(choice),
+        }
+    }
+
+    /// The reflector takes replies by one packet, and hands them on by one.
+    fn take_replies(&mut self, choice: u8) {
+        let count = (1 + usize::from(choice % 4)).min(self.replies.len());
+        let packets: Vec<Vec<u8>> = self.replies.drain(..count).collect();
+        let mut ended = Vec::new();
+        if !packets.is_empty() {
+            let packet = packets.concat();
+            self.reflector.from_host(&packet, &mut ended).unwrap();
+        }
+        assert_eq!(ended.len(), packets.len(), "the application is there");
+        let replies = packets.iter().zip(ended).map(|(packet, (_, request, _))| {
+            let mut header = header(packet);
+            header.request = request.into();
+            [header.as_bytes(), &packet[HEADER_SIZE..]].concat()
+        });
+        let packet = replies.collect::<Vec<_>>().concat();
+        if !packet.is_empty() {
+            self.application.feed(&packet).unwrap();
         }
     }
 
@@ -331,19 +356,26 @@ impl Trio {
         }
     }
 
-    fn take_to_host(&mut self) {
-        let Some(packet) = self.to_host.pop_front() else {
-            return;
-        };
-        match self.host.feed(&packet).unwrap() {
-            Wanted::Welcome => panic!("it was greeted before"),
-            Wanted::Request(request, cancelled) => {
-                self.has.push_back(header(&packet));
-                if cancelled {
-                    self.finish(request, NtStatus::CANCELLED);
+    /// The host takes requests by one packet.
+    fn take_to_host(&mut self, choice: u8) {
+        let count = (1 + usize::from(choice % 4)).min(self.to_host.len());
+        let packets: Vec<Vec<u8>> = self.to_host.drain(..count).collect();
+        let mut wanted = Vec::new();
+        if !packets.is_empty() {
+            self.host.feed(&packets.concat(), &mut wanted).unwrap();
+        }
+        assert_eq!(wanted.len(), packets.len());
+        for (packet, wanted) in packets.iter().zip(wanted) {
+            match wanted {
+                Wanted::Welcome => panic!("it was greeted before"),
+                Wanted::Request(request, cancelled) => {
+                    self.has.push_back(header(packet));
+                    if cancelled {
+                        self.finish(request, NtStatus::CANCELLED);
+                    }
                 }
+                Wanted::Close(ends) => self.closed(ends),
             }
-            Wanted::Close(ends) => self.closed(ends),
         }
     }
 
