@@ -29,7 +29,10 @@ fn remove_stale(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
         Ok(_) => {
-            let told = format!("{} is there and is no socket: choose another path", path.display());
+            let told = format!(
+                "{} is there and is no socket: choose another path",
+                path.display()
+            );
             return Err(Error::new(ErrorKind::AlreadyExists, told));
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -70,7 +73,11 @@ mod tests {
         fs::write(&path, "notes").unwrap();
         let refused = listen(&path).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
-        assert!(refused.to_string().ends_with("is no socket: choose another path"));
+        assert!(
+            refused
+                .to_string()
+                .ends_with("is no socket: choose another path")
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "notes");
         fs::remove_file(path).unwrap();
     }
