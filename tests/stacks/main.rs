@@ -1,6 +1,9 @@
 //! The driver manager as a user has it: `usbwright stack`, with the sample drivers in host processes. This program is the host as well.
 
 mod bench;
+#[macro_use]
+#[path = "../support/trials.rs"]
+mod trials;
 
 use std::{
     env, fs,
@@ -10,7 +13,7 @@ use std::{
 };
 
 use bench::{Bench, alive, usbwright};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use rustix::process::Signal;
 use usbwright_driver_host::Drivers;
 use usbwright_reflector::status::Win32Error;
@@ -18,16 +21,6 @@ use usbwright_samples::{filter::InvertingFilter, fx2::Fx2Driver};
 
 /// The package of the samples.
 const PACKAGE: &str = include_str!("../../host-stack/samples/packages/fx2.toml");
-
-/// The tests, by their names.
-macro_rules! trials {
-    ($($test:ident)+) => {
-        vec![$(Trial::test(stringify!($test), || {
-            $test();
-            Ok(())
-        })),+]
-    };
-}
 
 fn main() -> ExitCode {
     if env::var_os("USBWRIGHT_HOST_CONTROL").is_some() {
