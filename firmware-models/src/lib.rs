@@ -14,6 +14,7 @@ mod parameters;
 pub mod serial;
 mod shared;
 mod spec;
+mod strings;
 // What a new model begins with: it compiles, and nobody can ask for it.
 #[cfg(test)]
 pub mod template;
@@ -25,6 +26,7 @@ pub use handle::{Changes, Handle, Made, State};
 pub use parameters::{ParameterError, Parameters};
 pub use shared::Changes as StateChanges;
 pub use spec::{BuildError, Spec, SpecError, words};
+pub use strings::Strings;
 
 use usbwright_emulator::protocol::Speed;
 

@@ -15,13 +15,16 @@ mod pluggable;
 #[path = "../support/usbip/server.rs"]
 mod server;
 mod suite;
+#[macro_use]
+#[path = "../support/trials.rs"]
+mod trials;
 mod wire;
 
 use std::{env, process::ExitCode, time::Instant};
 
 use here::Here;
 use hosts::InHost;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use pluggable::Plug;
 use server::{Place, Served};
 use usbwright::{
@@ -33,16 +36,6 @@ use usbwright::{
 use usbwright_driver_host::Drivers;
 use usbwright_samples::{filter::InvertingFilter, fx2::Fx2Driver};
 use wire::{Wire, Wired};
-
-/// The tests, by their names.
-macro_rules! trials {
-    ($($test:ident)+) => {
-        [$(Trial::test(stringify!($test), || {
-            $test();
-            Ok(())
-        })),+]
-    };
-}
 
 fn main() -> ExitCode {
     if env::var_os("USBWRIGHT_HOST_CONTROL").is_some() {
@@ -63,7 +56,7 @@ fn main() -> ExitCode {
         with_the_drivers_in_this_process
         with_the_drivers_in_a_host
     };
-    let in_the_lab = in_the_lab.map(|it| it.with_ignored_flag(true));
+    let in_the_lab = in_the_lab.into_iter().map(|it| it.with_ignored_flag(true));
     let trials = here.into_iter().chain(in_the_lab).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

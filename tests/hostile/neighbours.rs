@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use usbwright::{
     emulator::{EmulatedDevice, protocol::Speed, server::Limits},
-    models::disk::{BlockSize, Disk, Drive, Identity, Strings, Unit, medium::Medium},
+    models::{
+        Strings,
+        disk::{BlockSize, Disk, Drive, Identity, Unit, medium::Medium},
+    },
 };
 
 use crate::support::{

@@ -15,7 +15,10 @@ use rustix::{
 };
 use usbwright::{
     emulator::{BusId, EmulatedDevice, server::Limits},
-    models::serial::{Serial, Signal, State, StatusLines, Strings, Terminal},
+    models::{
+        Strings,
+        serial::{Serial, Signal, State, StatusLines, Terminal},
+    },
     protocol::Speed,
     target::Wait,
 };
@@ -39,7 +42,7 @@ struct Attached {
 
 impl Attached {
     fn new(speed: Speed) -> Self {
-        let mut firmware = Serial::new(speed, Strings::default());
+        let mut firmware = Serial::new(speed, Strings::of("Serial port"));
         let terminal = firmware.terminal();
         let device = EmulatedDevice::new(firmware, speed, Instant::now()).unwrap();
         let server = Served::new(Place::Unix, vec![], Limits::default());

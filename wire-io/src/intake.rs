@@ -56,8 +56,8 @@ impl Intake {
         self.bytes.is_empty() && self.bytes.capacity() < usual
     }
 
-    /// Reads once, towards a message of `size` bytes, where messages of `usual` bytes are to be expected. Returns how many
-    /// bytes have come, 0 at the end of the stream, and whether the socket has nothing left.
+    /// Reads once, towards a message of `size` bytes, more than there are [already](Self::bytes), where messages of `usual` bytes are to be
+    /// expected. Returns how many bytes have come, 0 at the end of the stream, and whether the socket has nothing left.
     ///
     /// # Errors
     /// As [`receive`](fn@receive) has them.

@@ -2,7 +2,7 @@
 //!
 //! An [`Intake`] is read into, and cut into messages; an [`Outbox`] gathers messages, and is written. No payload is copied, and
 //! nothing is allocated once both have seen the traffic. A [`Linger`] says when to look for input again before sleeping, and a
-//! [`Bell`] wakes whoever sleeps. What a message is, and what else there is to wait for, is for others to know.
+//! [`Bell`] wakes whoever sleeps. [`listen`](fn@listen) makes a UNIX socket where the file of an old one may be. What a message is, and what else there is to wait for, is for others to know.
 
 mod bell;
 mod intake;

@@ -1,15 +1,12 @@
 //! One client's session with one device: commands in, replies out, no I/O.
 
 mod body;
+mod early;
 mod error;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use bytes::{Buf, BytesMut};
 use tracing::{debug, trace};
@@ -22,19 +19,14 @@ use usbwright_protocol::{
 };
 use usbwright_wire_io::Outbox;
 
-use self::body::Body;
 pub use self::error::SessionError;
+use self::{body::Body, early::EarlyUnlinks};
 use super::{
     Limits,
     meter::{Meter, Place},
     room,
 };
 use crate::counters::DeviceCounters;
-
-/// How long an unlink waits for the submit that it has overtaken. A submit that never comes leaves it to be answered.
-const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
-/// Unlinks that may wait for their submits.
-const OVERTAKEN_MOST: usize = 1024;
 
 /// SET_FEATURE(PORT_RESET) to a hub's port, by which clients reset the device (`stub_rx.c`, usbip-win2).
 const PORT_RESET: [u8; 4] = [0x23, 0x03, 0x04, 0x00];
@@ -63,8 +55,7 @@ pub(super) struct Session {
     held: usize,
     /// The last submit's number.
     last: Option<u32>,
-    /// Unlinks whose submit has not come, by the submit's number.
-    overtaken: HashMap<u32, Overtaken>,
+    early_unlinks: EarlyUnlinks,
     /// Lists of packets to use again.
     spare: Vec<Vec<IsoPacket>>,
     /// Bytes of the last command, header and all.
@@ -89,12 +80,6 @@ struct Pending {
     waited: Option<Instant>,
 }
 
-#[derive(Debug)]
-struct Overtaken {
-    unlink: u32,
-    until: Instant,
-}
-
 impl Session {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -105,7 +90,7 @@ impl Session {
             pending_on: [0; 32],
             held: 0,
             last: None,
-            overtaken: HashMap::new(),
+            early_unlinks: EarlyUnlinks::default(),
             spare: Vec::new(),
             usual: HEADER_SIZE,
             meter: None,
@@ -168,14 +153,8 @@ impl Session {
     /// Lets the device act on the time and on what has come from outside.
     pub(super) fn poll(&mut self, port: &mut dyn Port, now: Instant) {
         let out = &mut self.out;
-        self.overtaken.retain(|target, overtaken| {
-            let waits = now < overtaken.until;
-            if !waits {
-                debug!(target, "unlink of a transfer that never came");
-                reply_to_unlink(out, overtaken.unlink, 0);
-            }
-            waits
-        });
+        self.early_unlinks
+            .expire(now, |unlink| reply_to_unlink(out, unlink, 0));
         port.poll(now);
         self.collect(port, None);
         if let Some(meter) = &mut self.meter {
@@ -203,8 +182,8 @@ impl Session {
 
     /// When [`Self::poll`] is due.
     pub(super) fn deadline(&self, port: &dyn Port) -> Option<Instant> {
-        let unlinks = self.overtaken.values().map(|overtaken| overtaken.until);
-        unlinks.chain(port.deadline()).min()
+        let unlinks = self.early_unlinks.deadline();
+        unlinks.into_iter().chain(port.deadline()).min()
     }
 
     fn submit(
@@ -227,11 +206,9 @@ impl Session {
             true => body.take_packets(submit, input, self.spare.pop().unwrap_or_default())?,
             false => Vec::new(),
         };
-        if !self.overtaken.is_empty()
-            && let Some(overtaken) = self.overtaken.remove(&sequence)
-        {
+        if let Some(unlink) = self.early_unlinks.take(sequence) {
             debug!(sequence, "transfer was unlinked before it came");
-            reply_to_unlink(&mut self.out, overtaken.unlink, -ECONNRESET);
+            reply_to_unlink(&mut self.out, unlink, -ECONNRESET);
             return Ok(());
         }
         let meter = self.meter.as_mut();
@@ -314,15 +291,8 @@ impl Session {
                 self.collect(port, None);
                 return;
             }
-        } else if self.is_ahead(target) && self.overtaken.len() < OVERTAKEN_MOST {
-            // vhci_tx may send an unlink before the submit that it names.
-            if let Entry::Vacant(entry) = self.overtaken.entry(target) {
-                entry.insert(Overtaken {
-                    unlink: sequence,
-                    until: now + OVERTAKEN_WAIT,
-                });
-                return;
-            }
+        } else if self.is_ahead(target) && self.early_unlinks.add(sequence, target, now) {
+            return;
         }
         reply_to_unlink(&mut self.out, sequence, 0);
     }

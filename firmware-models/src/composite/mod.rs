@@ -28,7 +28,8 @@ use usbwright_emulator::{
 };
 
 use crate::{
-    BuildError, Function, Model, Parameter, ParameterError, Parameters, Spec, disk::Drive, words,
+    BuildError, Function, Model, Parameter, ParameterError, Parameters, Spec, Strings, disk::Drive,
+    words,
 };
 
 /// The composite device among the models.
@@ -62,13 +63,11 @@ const fn text(name: &'static str, default: &'static str, summary: &'static str) 
 }
 
 fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
-    let mut identity = Device::new(0x1d6b, 0x0104);
-    let vendor = parameters.printable("vendor")?;
-    identity = identity.manufacturer(vendor.as_deref().unwrap_or("usbwright"));
-    let product = parameters.printable("product")?;
-    identity = identity.product(product.as_deref().unwrap_or("Composite device"));
-    let serial = parameters.printable("serial")?;
-    identity = identity.serial(serial.as_deref().unwrap_or("0"));
+    let strings = Strings::of("Composite device").take(parameters)?;
+    let identity = Device::new(0x1d6b, 0x0104)
+        .manufacturer(strings.vendor)
+        .product(strings.product)
+        .serial(strings.serial);
     let (mut firmwares, mut handles, mut specs) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(text) = parameters.text("of")? {
         let mut drives = VecDeque::new();

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     Handle, model,
     osr_fx2::{Options, OsrFx2},
-    serial::{Serial, Strings},
+    serial::Serial,
     testing::Host,
 };
 
@@ -82,7 +82,7 @@ fn an_alternate_setting_is_its_functions_own() {
 
 #[test]
 fn functions_that_wait_for_times_of_their_own_are_woken_each_at_its_own() {
-    let strings = Strings::default;
+    let strings = || Strings::of("Serial port");
     let mut ports = [(); 3].map(|()| Serial::new(Speed::High, strings()));
     let terminals: Vec<_> = ports.iter_mut().map(Serial::terminal).collect();
     let firmwares = ports.map(|port| Box::new(port) as Box<dyn Firmware>);
@@ -185,7 +185,7 @@ fn a_program_joins_firmwares_of_its_own() {
     let mut firmware = OsrFx2::new(Options::default());
     let board = firmware.board();
     let functions: Vec<Box<dyn Firmware>> = vec![
-        Box::new(Serial::new(Speed::Full, Strings::default()).loopback()),
+        Box::new(Serial::new(Speed::Full, Strings::of("Serial port")).loopback()),
         Box::new(firmware),
     ];
     let identity = Device::new(0x1209, 1).product("Both");

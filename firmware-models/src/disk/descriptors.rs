@@ -5,7 +5,7 @@ use usbwright_emulator::protocol::{
     descriptor::{Configuration, Device, Endpoint, Interface, Setting},
 };
 
-use super::Strings;
+use crate::Strings;
 
 /// The interface.
 pub(super) const INTERFACE: u8 = 0;

@@ -15,7 +15,7 @@
 //! ```
 //! use std::time::Instant;
 //! use usbwright_emulator::{EmulatedDevice, protocol::Speed};
-//! use usbwright_models::disk::{BlockSize, Disk, Drive, Identity, Strings, Unit, medium::Sparse};
+//! use usbwright_models::{Strings, disk::{BlockSize, Disk, Drive, Identity, Unit, medium::Sparse}};
 //!
 //! let strings = Strings { vendor: "ACME".into(), product: "Reader".into(), serial: "0123456789AB".into() };
 //! let identity = Identity {
@@ -73,7 +73,7 @@ pub use self::{
     media::{Media, MediaChanges, MediaError},
     scsi::{BlockSize, Identity, Unit},
 };
-use crate::{BuildError, Function, Handle, Model, Parameters};
+use crate::{BuildError, Function, Handle, Model, Parameters, Strings};
 
 /// Bulk-Only Mass Storage Reset (Bulk-Only Transport 1.0 §3.1).
 const RESET: u8 = 0xff;
@@ -100,20 +100,6 @@ fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildErro
         disk = disk.bulk_only();
     }
     Ok(Function::new(disk).handle(media))
-}
-
-/// What a disk is called, in its USB descriptors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strings {
-    /// Who made it.
-    #[doc(alias = "iManufacturer")]
-    pub vendor: String,
-    /// What it is.
-    #[doc(alias = "iProduct")]
-    pub product: String,
-    /// Its serial number. Bulk-Only Transport asks for at least twelve hexadecimal digits (§4.1.1), and hosts tell disks apart by it.
-    #[doc(alias = "iSerialNumber")]
-    pub serial: String,
 }
 
 /// The firmware of a disk.

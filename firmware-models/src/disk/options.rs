@@ -3,10 +3,10 @@
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::{
-    BlockSize, Drive, Identity, MOST_UNITS, Strings, Unit,
+    BlockSize, Drive, Identity, MOST_UNITS, Unit,
     medium::{Access, FileMedium, Medium, Sparse},
 };
-use crate::{BuildError, Parameter, ParameterError, Parameters, words};
+use crate::{BuildError, Parameter, ParameterError, Parameters, Strings, words};
 
 /// What a disk takes.
 pub(super) const PARAMETERS: &[Parameter] = &[
@@ -145,16 +145,10 @@ pub(super) fn take(parameters: &mut Parameters) -> Result<(Strings, Vec<Unit>), 
         return Err(BuildError::Incomplete(rule));
     }
     let strings = Strings {
-        vendor: parameters
-            .printable("vendor")?
-            .unwrap_or_else(|| "usbwright".to_owned()),
-        product: parameters
-            .printable("product")?
-            .unwrap_or_else(|| "Disk".to_owned()),
-        serial: parameters
-            .printable("serial")?
-            .unwrap_or_else(|| serial(&units)),
+        serial: serial(&units),
+        ..Strings::of("Disk")
     };
+    let strings = strings.take(parameters)?;
     let identity = Identity {
         vendor: strings.vendor.clone(),
         product: strings.product.clone(),

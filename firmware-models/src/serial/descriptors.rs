@@ -5,7 +5,7 @@ use usbwright_emulator::protocol::{
     descriptor::{Association, Configuration, Device, Endpoint, Interface, Setting},
 };
 
-use super::Strings;
+use crate::Strings;
 
 /// The interface of requests and notifications.
 pub(super) const COMMUNICATIONS: u8 = 0;

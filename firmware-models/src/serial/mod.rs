@@ -6,9 +6,9 @@
 //! ```
 //! use std::time::Instant;
 //! use usbwright_emulator::{EmulatedDevice, protocol::Speed};
-//! use usbwright_models::serial::{Serial, StatusLines, Strings};
+//! use usbwright_models::{Strings, serial::{Serial, StatusLines}};
 //!
-//! let mut firmware = Serial::new(Speed::High, Strings::default());
+//! let mut firmware = Serial::new(Speed::High, Strings::of("Serial port"));
 //! let terminal = firmware.terminal();
 //! let device = EmulatedDevice::new(firmware, Speed::High, Instant::now())?;
 //! // The device goes to its host, on a bus or into a program. The terminal stays here.
@@ -69,7 +69,7 @@ pub use self::{
 };
 use self::{window::Window, wire::Wire};
 use crate::{
-    BuildError, Function, Handle, Model, Parameters,
+    BuildError, Function, Handle, Model, Parameters, Strings,
     shared::{Handles, Shared},
 };
 
@@ -94,37 +94,14 @@ pub(crate) const MODEL: Model = Model {
 };
 
 fn make(speed: Speed, parameters: &mut Parameters) -> Result<Function, BuildError> {
-    let mut firmware = Serial::new(speed, options::take_strings(parameters)?);
+    let strings = Strings::of("Serial port").take(parameters)?;
+    let mut firmware = Serial::new(speed, strings);
     let other_end = options::take_other_end(parameters)?;
     if other_end == OtherEnd::Loopback {
         return Ok(Function::new(firmware.loopback()));
     }
     let terminal = firmware.terminal_for(other_end);
     Ok(Function::new(firmware).handle(Handle::Serial(terminal)))
-}
-
-/// What a serial port is called, in its USB descriptors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strings {
-    /// Who made it.
-    #[doc(alias = "iManufacturer")]
-    pub vendor: String,
-    /// What it is.
-    #[doc(alias = "iProduct")]
-    pub product: String,
-    /// Its serial number.
-    #[doc(alias = "iSerialNumber")]
-    pub serial: String,
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self {
-            vendor: "usbwright".to_owned(),
-            product: "Serial port".to_owned(),
-            serial: "0".to_owned(),
-        }
-    }
 }
 
 /// The firmware of a serial port.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::Strings;
 use crate::{BuildError, Parameter, ParameterError, Parameters};
 
 /// What a serial port takes.
@@ -75,19 +74,6 @@ pub enum OtherEnd {
     },
     /// The process's input and output.
     Stdio,
-}
-
-/// Takes what a serial port is called.
-pub(super) fn take_strings(parameters: &mut Parameters) -> Result<Strings, ParameterError> {
-    let mut text = |key, default: &str| {
-        let text = parameters.printable(key)?;
-        Ok::<_, ParameterError>(text.unwrap_or_else(|| default.to_owned()))
-    };
-    Ok(Strings {
-        vendor: text("vendor", "usbwright")?,
-        product: text("product", "Serial port")?,
-        serial: text("serial", "0")?,
-    })
 }
 
 /// Takes what is at the other end.

@@ -16,7 +16,10 @@ mod uas;
 use std::io;
 
 use usbwright_emulator::protocol::Speed;
-use usbwright_models::disk::{BlockSize, Disk, Drive, Identity, Strings, Unit};
+use usbwright_models::{
+    Strings,
+    disk::{BlockSize, Disk, Drive, Identity, Unit},
+};
 
 use self::{
     host::Host,

@@ -131,6 +131,13 @@ impl Defect {
     }
 }
 
+impl Flaw {
+    /// Whether the device has not answered at all.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Unread(Status::NoResponse | Status::TimedOut))
+    }
+}
+
 /// Why a device can't be enumerated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("can't enumerate the device: {0}")]

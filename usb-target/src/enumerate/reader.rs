@@ -90,7 +90,8 @@ impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
         }
     }
 
-    /// Every configuration that the device descriptor counts. As in Linux, one that is refused ends them, but for the first.
+    /// Every configuration that the device descriptor counts. As in Linux, one that is refused ends them, but for the first; so does
+    /// one that got no answer at all, which may have taken seconds.
     pub(super) async fn configurations(
         &mut self,
         count: u8,
@@ -109,7 +110,11 @@ impl<C: AsyncFnMut(Setup) -> ControlAnswer> Reader<C> {
                     break;
                 }
                 Err(defect) if self.rigour == Rigour::Lenient => {
+                    let silent = defect.flaw.is_silence();
                     self.tolerate::<()>(Err(defect))?;
+                    if silent {
+                        break;
+                    }
                 }
                 Err(defect) => return Err(defect.into()),
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use usbwright_protocol::{
-    Setup, Status,
+    Setup,
     descriptor::{ParseError, decode_languages, decode_string},
 };
 
@@ -44,7 +44,7 @@ pub(super) async fn read(
             continue;
         }
         let read = string(reader, index, language).await;
-        let silent = matches!(&read, Err(defect) if is_silence(&defect.flaw));
+        let silent = matches!(&read, Err(defect) if defect.flaw.is_silence());
         if let Some(text) = reader.tolerate(read)? {
             strings.insert(index, text);
         }
@@ -95,8 +95,4 @@ fn rule(rule: &'static str) -> ParseError {
         offset: 0,
         rule,
     }
-}
-
-fn is_silence(flaw: &Flaw) -> bool {
-    matches!(flaw, Flaw::Unread(Status::NoResponse | Status::TimedOut))
 }

@@ -1,6 +1,6 @@
 //! What becomes of an unlink, with a fake clock: before, during and after its transfer.
 
-use std::io::IoSlice;
+use std::{io::IoSlice, time::Duration};
 
 use usbwright_protocol::{Direction, usbip::urb::ISO_PACKET_SIZE};
 
@@ -192,7 +192,7 @@ fn an_unlink_that_overtakes_its_submit_is_answered_once_and_the_transfer_does_no
     assert_eq!(bench.replies(), []);
     bench.write(3, 100);
     bench.unlinked(4, -ECONNRESET);
-    bench.pass(OVERTAKEN_WAIT * 2);
+    bench.pass(early::WAIT * 2);
     assert_eq!(bench.replies(), []);
     assert_eq!(bench.session.deadline(&bench.device), None);
 }
@@ -201,9 +201,9 @@ fn an_unlink_that_overtakes_its_submit_is_answered_once_and_the_transfer_does_no
 fn an_unlink_whose_submit_never_comes_is_answered_when_its_time_is_over_and_not_before() {
     let mut bench = Bench::new(Limits::default());
     bench.unlink(4, 3);
-    let due = bench.now + OVERTAKEN_WAIT;
+    let due = bench.now + early::WAIT;
     assert_eq!(bench.session.deadline(&bench.device), Some(due));
-    bench.pass(OVERTAKEN_WAIT - Duration::from_nanos(1));
+    bench.pass(early::WAIT - Duration::from_nanos(1));
     assert_eq!(bench.replies(), []);
     bench.pass(Duration::from_nanos(1));
     bench.unlinked(4, 0);
@@ -240,15 +240,15 @@ fn numbers_that_wrap_are_still_ahead_or_behind() {
 #[test]
 fn early_unlinks_beyond_the_limit_are_answered_at_once() {
     let mut bench = Bench::new(Limits::default());
-    let most = u32::try_from(OVERTAKEN_MOST).unwrap();
+    let most = u32::try_from(early::MOST).unwrap();
     for target in 0..most {
         bench.unlink(10_000 + target, 100 + target);
     }
     assert_eq!(bench.replies(), []);
     bench.unlink(9000, 5000);
     bench.unlinked(9000, 0);
-    bench.pass(OVERTAKEN_WAIT);
-    assert_eq!(bench.replies().len(), OVERTAKEN_MOST);
+    bench.pass(early::WAIT);
+    assert_eq!(bench.replies().len(), early::MOST);
 }
 
 #[test]

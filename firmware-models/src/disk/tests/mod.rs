@@ -6,7 +6,8 @@ use std::{fs, time::Instant};
 
 use usbwright_emulator::protocol::{Port, Speed, descriptor::Descriptors};
 
-use super::{Disk, Identity, Strings};
+use super::{Disk, Identity};
+use crate::Strings;
 use crate::{Model, Spec};
 
 /// What a disk, and its units, of that name say of themselves.

@@ -339,6 +339,17 @@ fn a_device_with_bad_configurations_is_told_of_leniently() {
         ["the configuration at index 0: 3 bytes came of the first 9"]
     );
     assert_eq!(lenient(1).configurations()[0].descriptor.value, 1);
+    // One that answers nothing is not asked for the next, which may take seconds each.
+    let mut asked = 0;
+    let silent = now(enumerate_leniently(Speed::High, async |setup| {
+        let configuration = setup.descriptor().0 == kind::CONFIGURATION;
+        asked += u32::from(configuration);
+        match configuration {
+            true => failed(Status::TimedOut),
+            false => answer(&descriptors, setup),
+        }
+    }));
+    assert_eq!((silent.unwrap().configurations().len(), asked), (0, 1));
     // A device that is gone can't be told of.
     let gone = now(enumerate_leniently(Speed::High, async |setup| {
         match asks(setup, kind::CONFIGURATION, 1) {
