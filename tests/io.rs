@@ -225,9 +225,9 @@ fn what_is_wrong_is_told_with_what_would_do() {
         (
             "io gadget-zero 0x81 read --json",
             2,
-            "unexpected argument '--json'",
+            "such options stand before the first step",
         ),
-        ("io gadget-zero 0x81 read 0", 2, "0 is not in 1..=67108864"),
+        ("io gadget-zero 0x81 read 0", 2, "`0` is no size"),
         ("io gadget-zero 0x01 write", 2, "--data <HEX>"),
         (
             "io --json gadget-zero 0x81 read --count 0",

@@ -1,18 +1,15 @@
 //! The driver manager as a user has it: `usbwright stack`, with the sample drivers in host processes. This program is the host as well.
 
 mod bench;
-<<<<<<< HEAD
 mod kept;
 #[expect(dead_code, reason = "some of it is for other tests")]
 #[path = "../support/lab.rs"]
 mod lab;
 mod liar;
 mod plugged;
-=======
 #[macro_use]
 #[path = "../support/trials.rs"]
 mod trials;
->>>>>>> shape
 
 use std::{
     env, fs,
@@ -21,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-<<<<<<< HEAD
 use bench::{Bench, alive, package, usbwright};
 use kept::{
     Keeper, a_driver_that_completes_nothing_costs_its_host_when_its_time_to_stop_is_up,
@@ -30,12 +26,8 @@ use kept::{
     an_unplugged_board_whose_driver_completes_nothing_is_gone_when_its_time_is_up,
 };
 use liar::a_host_whose_answers_make_no_sense_is_ended_as_a_bad_reply_until_its_board_is_offline;
-use libtest_mimic::{Arguments, Trial};
-use plugged::a_real_board_has_its_stack_whenever_it_is_plugged_in;
-=======
-use bench::{Bench, alive, usbwright};
 use libtest_mimic::Arguments;
->>>>>>> shape
+use plugged::a_real_board_has_its_stack_whenever_it_is_plugged_in;
 use rustix::process::Signal;
 use usbwright_driver_host::Drivers;
 use usbwright_reflector::status::Win32Error;

@@ -98,6 +98,11 @@ impl Outbox {
         self.messages
     }
 
+    /// Whether only the beginning of a piece has been written.
+    pub fn is_cut(&self) -> bool {
+        self.written > 0
+    }
+
     /// Throws away what waits, and gives the memory back.
     pub fn clear(&mut self) {
         *self = Self::default();

@@ -132,13 +132,15 @@ impl Wire {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Writes `room` bytes of what waits, or some more, as far as the socket takes it; tells whether anything was written.
+    /// Writes `room` bytes of what waits, or some more, as far as the socket takes it; tells whether anything was written. A payload that
+    /// is begun is ended, if it has to wait for the socket: a server that has a part of it answers nothing, and so nothing else ends a wait.
     pub(super) fn write(&self, out: &mut Outbox, room: usize) -> Result<bool, Ended> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let mut wrote = false;
         let rest = out.len().saturating_sub(room);
-        while out.len() > rest {
-            match out.send_some(self.socket.as_fd(), flags, out.len() - rest) {
+        while out.len() > rest || out.is_cut() {
+            let room = out.len().saturating_sub(rest).max(1);
+            match out.send_some(self.socket.as_fd(), flags, room) {
                 Ok(_) => wrote = true,
                 Err(Errno::AGAIN) => {
                     self.stick();
@@ -415,5 +417,26 @@ impl Outside for Wire {
                 "that a USB/IP server hangs up is noticed only when something is asked of it: {error}"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn a_payload_that_the_socket_takes_a_part_of_waits_for_the_socket() {
+        let (ours, _servers) = UnixStream::pair().unwrap();
+        let wire = Wire::new(ours.into()).unwrap();
+        let mut out = Outbox::default();
+        out.push_message(&[0; 48]);
+        out.push_payload(Bytes::from(vec![0; 16 << 20]));
+        assert_eq!(wire.write(&mut out, 1000).ok(), Some(true));
+        assert!(!out.is_empty());
+        assert!(wire.is_stuck());
     }
 }
