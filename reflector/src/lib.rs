@@ -60,10 +60,10 @@
 //!
 //! # Who waits for whom
 //!
-//! A connection has a thread of its own in the reflector, and so has a host; each sends on what it reads at once. Where the next one has no room, a connection's thread stops to read, and nothing but its
+//! A connection has a thread of its own in the reflector, and so has a host; each sends on what it reads at once, and by one packet what is there at once. Where the next one has no room, a connection's thread stops to read, and nothing but its
 //! application waits; what comes from a host for an application that does not read is kept, within bounds, and the application's requests are not taken meanwhile. Cancels go by channels
 //! of their own. In the host, one thread submits requests, in their order, and runs the stack as an application's call would: a driver that blocks in a callback holds up the requests behind it, as it would
-//! hold up its own device; cancels pass.
+//! hold up its own device; cancels pass, and so do replies to the requests before it, within 2 ms.
 //!
 //! # Direct buffers
 //!

@@ -310,3 +310,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_ahead_in_the_same_packet_counts() {
+    let mut relay = open();
+    let most = crate::wire::MOST_REQUESTS as u64;
+    let last = (1..most).map(|it| send(&mut relay, 1, read(8), it).unwrap());
+    let last = last.last().unwrap();
+    let (mut first, mut second) = (read(8), read(8));
+    let mut ahead = Ahead::default();
+    assert_eq!(
+        relay.prepare(1, &mut first, 42, ahead),
+        Prepared::ToHost,
+        "it is the last that may be outstanding"
+    );
+    assert_eq!(first.request.get(), last + 1);
+    ahead.add(&first);
+    let many = Prepared::Ends(NtStatus::INSUFFICIENT_RESOURCES);
+    assert_eq!(relay.prepare(1, &mut second, 42, ahead), many);
+
+    let mut relay = open();
+    assert_eq!(relay.prepare(1, &mut second, 42, ahead), Prepared::ToHost);
+    let alone = send(&mut relay, 1, read(8), 9).unwrap();
+    assert_eq!(second.request.get(), alone + 1);
+}
