@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
+    thread,
     time::Instant,
 };
 
@@ -11,7 +12,7 @@ use support::{PATIENCE, channels};
 use usbwright_emulator::{EmulatedDevice, protocol::Speed};
 use usbwright_host_stack::{
     Stack,
-    usb_target::{Options, Wait as _},
+    usb_target::{ManualClock, Options, Wait as _},
 };
 use usbwright_models::osr_fx2::{self, OsrFx2};
 use usbwright_reflector::{
@@ -21,7 +22,7 @@ use usbwright_reflector::{
     status::Win32Error,
 };
 use usbwright_samples::{
-    echo::{EchoDriver, MAX_WRITE},
+    echo::{self, EchoDriver, MAX_WRITE},
     filter::InvertingFilter,
     fx2::{
         Fx2Driver,
@@ -69,15 +70,34 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|it| (it % 251) as u8).collect()
 }
 
+/// Does something while the clock goes on and on.
+fn as_time_goes_by<T>(clock: &ManualClock, act: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                clock.advance(echo::DELAY);
+                thread::yield_now();
+            }
+        });
+        let acted = act();
+        done.store(true, Ordering::Relaxed);
+        acted
+    })
+}
+
 #[test]
 fn the_echo_driver_keeps_what_is_written_and_takes_its_time() {
-    let echo = serve(Stack::builder().driver("echo", EchoDriver).start().unwrap());
+    let clock = ManualClock::new();
+    let stack = Stack::builder().driver("echo", EchoDriver);
+    let echo = serve(stack.clock(clock.clone()).start().unwrap());
     let device = &echo.device;
     let early = device.read(16).wait().error();
     assert_eq!(early, Win32Error::INVALID_PARAMETER);
-    let written = device.write(&b"hello"[..]).wait().ok().unwrap();
-    assert_eq!(written.information, 5);
-    assert_eq!(device.read(16).wait().ok().unwrap().data, "hello");
+    let written = as_time_goes_by(&clock, || device.write(&b"hello"[..]).wait());
+    assert_eq!(written.ok().unwrap().information, 5);
+    let read = as_time_goes_by(&clock, || device.read(16).wait());
+    assert_eq!(read.ok().unwrap().data, "hello");
     let too_long = device.write(vec![0; MAX_WRITE + 1]).wait().error();
     assert_eq!(too_long, Win32Error::MORE_DATA);
     let (first, second) = (device.read(1), device.read(2));

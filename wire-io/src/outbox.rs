@@ -24,6 +24,8 @@ pub struct Outbox {
     waiting: usize,
     /// Messages that wait, as long as not all of them have been written.
     messages: usize,
+    /// The beginning of the first piece has been written.
+    cut: bool,
 }
 
 /// What has not been written of a run of headers, or of a payload.
@@ -100,7 +102,7 @@ impl Outbox {
 
     /// Whether only the beginning of a piece has been written.
     pub fn is_cut(&self) -> bool {
-        self.written > 0
+        self.cut
     }
 
     /// Throws away what waits, and gives the memory back.
@@ -183,7 +185,7 @@ impl Outbox {
         if self.waiting == 0 {
             self.pieces.clear();
             self.heads.clear();
-            self.messages = 0;
+            (self.messages, self.cut) = (0, false);
             return;
         }
         let mut left = count;
@@ -191,6 +193,7 @@ impl Outbox {
             let length = piece.len();
             if left < length {
                 piece.shorten(left);
+                self.cut = left > 0;
                 break;
             }
             left -= length;
