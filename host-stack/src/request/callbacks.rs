@@ -19,7 +19,7 @@ impl<F: Fn(Request, &RequestCompletionParams) + Send + Sync + 'static> Completio
 /// Is told that a request was cancelled that a driver had marked as cancelable.
 #[doc(alias = "IRequestCallbackCancel")]
 pub trait OnCancel: Send + Sync + 'static {
-    /// The request is the driver's again, to be completed with [`NtStatus::CANCELLED`], now or later.
+    /// The request is the driver's again, to be completed with [`NtStatus::CANCELLED`](crate::status::NtStatus::CANCELLED), now or later.
     #[doc(alias = "OnCancel")]
     fn cancelled(&self, request: Request);
 }
