@@ -63,7 +63,7 @@ pub enum BenchError {
     #[error("{} has more than {LONGEST} bytes: it describes no bench", .0.display())]
     TooLong(PathBuf),
     /// What it says is wrong: all that is, each with its line.
-    #[error("{0}")]
+    #[error("the bench can't be made of its file\n\n{0}")]
     Invalid(String),
 }
 
